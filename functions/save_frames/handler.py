@@ -1,0 +1,124 @@
+"""Saves a session and its ordered frames in one transaction; frames that carry their image have it stored first."""
+
+import re
+import uuid
+from typing import Annotated, Any
+
+from fastapi import Header, Response
+from mangum import Mangum
+
+from shared.errors import AppError
+from shared.identity import Caller, RequestCredentials
+from shared.images import decode_base64
+from shared.models import FrameInput, SavedStoryboard, StoryboardInput
+from shared.storyboards import saved, session_of
+from shared.supabase_access import media_path, stored_url
+from shared.uploads import MAX_BODY_IMAGE_BYTES, PreparedFrame, prepare_frame
+from shared.web import create_app, json_answer, request_hash
+
+app = create_app("save_frames", "Save a session and its ordered frames in one transaction")
+
+
+@app.post("/", summary="Save a storyboard", response_model=SavedStoryboard)
+def save_frames(
+    storyboard: StoryboardInput,
+    credentials: RequestCredentials,
+    if_match: Annotated[str | None, Header()] = None,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Return the session as stored. Saving again replaces what changed and removes frames beyond the new list."""
+    caller = credentials.caller(storyboard.user_id)
+    access = caller.access()
+    version = _expected_version(if_match)
+    key = _checked_key(idempotency_key)
+    session_id = storyboard.session_id or str(uuid.uuid4())
+    images = _prepared_images(storyboard, caller)
+    rows = [
+        _row(storyboard, frame, number, place, images)
+        for place, (frame, number) in enumerate(zip(storyboard.frames, storyboard.numbers(), strict=True))
+    ]
+    if images:
+        # Nothing is stored for a request that the database would refuse.
+        access.rpc(
+            "check_storyboard",
+            {
+                "p_session_id": session_id,
+                "p_if_version": version,
+                "p_image_urls": [row["image_path"] for row in rows],
+            },
+        )
+        for image in images.values():
+            image.store(access)
+    answer = access.rpc(
+        "save_storyboard",
+        {
+            "p_session": _session_row(storyboard, session_id),
+            "p_frames": rows,
+            "p_if_version": version,
+            "p_idempotency_key": key,
+            "p_request_hash": request_hash(storyboard) if key else None,
+        },
+    )
+    session = session_of(answer["session"], caller)
+    body = saved(session, answer["frames"], access, caller)
+    return json_answer(body, {"ETag": f'"{session.version}"'})
+
+
+def _expected_version(if_match: str | None) -> int | None:
+    """Return the version an If-Match names: `"3"`, or an ETag of `get_frames`, which begins with it."""
+    if if_match is None:
+        return None
+    match = re.fullmatch(r'(?:W/)?"?(\d{1,9})(?:-[0-9a-f]+)?"?', if_match.strip())
+    if match is None:
+        raise AppError("invalid_precondition")
+    return int(match[1])
+
+
+def _checked_key(key: str | None) -> str | None:
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise AppError("invalid_idempotency_key")
+    return key
+
+
+def _prepared_images(storyboard: StoryboardInput, caller: Caller) -> dict[int, PreparedFrame]:
+    """Return the images that came as data: URLs by their place in the list, in the caller's own folder."""
+    prepared = {}
+    for place, (frame, number) in enumerate(zip(storyboard.frames, storyboard.numbers(), strict=True)):
+        if frame.carries_image:
+            try:
+                data = decode_base64(frame.image_url, MAX_BODY_IMAGE_BYTES)
+                prepared[place] = prepare_frame(data, frame.slug or number, caller)
+            except AppError as error:
+                named = [{"path": f"frames[{place}].imageUrl", "message": error.title}]
+                raise AppError(error.code, error.detail, errors=named) from error
+    return prepared
+
+
+def _session_row(storyboard: StoryboardInput, session_id: str) -> dict[str, Any]:
+    columns = {"original_prompt", "video_duration", "frame_count", "style", "mood", "template_id"}
+    return {"session_id": session_id, **storyboard.model_dump(include=columns)}
+
+
+def _row(
+    storyboard: StoryboardInput, frame: FrameInput, number: int, place: int, images: dict[int, PreparedFrame]
+) -> dict[str, Any]:
+    path = images[place].path if place in images else media_path(frame.image_url)
+    columns = {"scene_story", "story_title", "story_overview", "style", "mood"}
+    return {
+        **frame.model_dump(include=columns),
+        "frame_number": number,
+        "frame_id": frame.slug,
+        "timestamp": frame.timestamp or _even_split(storyboard, place),
+        "image_path": path,
+        "image_url": stored_url(path or ""),
+        "description": frame.description or frame.prompt,
+        "prompt": frame.prompt or frame.description,
+    }
+
+
+def _even_split(storyboard: StoryboardInput, place: int) -> str:
+    start = storyboard.video_duration * place / storyboard.frame_count
+    return f"{round(start, 3):g}s"
+
+
+handler = Mangum(app, lifespan="off")

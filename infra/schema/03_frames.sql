@@ -1,0 +1,137 @@
+-- The still images of a session, numbered from 1.
+
+create table if not exists public.video_frames (
+  id serial primary key,
+  session_id varchar(255) not null references public.video_sessions (session_id) on delete cascade,
+  frame_number integer not null,
+  timestamp varchar(50) not null,
+  image_url text not null,
+  description text not null,
+  prompt text not null,
+  scene_story text,
+  story_title varchar(255),
+  story_overview text,
+  style varchar(100),
+  mood varchar(100),
+  created_at timestamptz default now()
+);
+alter table public.video_frames
+  add column if not exists frame_id varchar(64),
+  -- The name of the object in the media bucket, from a public, signed or authenticated URL or from a bare path;
+  -- null for an image that lies elsewhere.
+  add column if not exists image_path text generated always as (
+    case
+      when image_url ~ '^https?://[^/]+/storage/v1/object/(public|sign|authenticated)/videomaker/' then
+        split_part(
+          regexp_replace(image_url, '^https?://[^/]+/storage/v1/object/(public|sign|authenticated)/videomaker/', ''),
+          '?', 1)
+      when image_url !~ '^[A-Za-z][A-Za-z0-9+.-]*:' then image_url
+    end) stored,
+  add column if not exists thumbnail_path text,
+  add column if not exists width integer,
+  add column if not exists height integer,
+  add column if not exists bytes integer,
+  add column if not exists mime_type varchar(100),
+  add column if not exists placeholder text;
+
+comment on table public.video_frames is 'One still image of a session.';
+comment on column public.video_frames.timestamp is 'Where the frame begins, as the client writes it: 5, 5s, 0:05, 0-5s.';
+comment on column public.video_frames.image_url is 'The public URL of the image; in a private bucket its path there, never a signed URL.';
+comment on column public.video_frames.image_path is 'The name of the image in the media bucket.';
+comment on column public.video_frames.thumbnail_path is 'The name of the 320-pixel thumbnail in the media bucket.';
+comment on column public.video_frames.bytes is 'Size of the stored image.';
+comment on column public.video_frames.placeholder is 'ThumbHash of the image, base64.';
+comment on column public.video_frames.frame_id is 'The client''s own name for the frame, where it is not a number.';
+
+-- Numbers are unique within a session. Also serves every list of a session's frames.
+create unique index if not exists video_frames_session_number_key on public.video_frames (session_id, frame_number);
+create index if not exists video_frames_image_path_idx on public.video_frames (image_path);
+create index if not exists video_frames_thumbnail_path_idx on public.video_frames (thumbnail_path);
+
+alter table public.video_frames drop constraint if exists video_frames_number_check;
+alter table public.video_frames add constraint video_frames_number_check check (frame_number >= 1) not valid;
+-- Pixels belong into Storage: a data: URL never reaches the database.
+alter table public.video_frames drop constraint if exists video_frames_image_url_check;
+alter table public.video_frames add constraint video_frames_image_url_check
+  check (length(image_url) <= 2048 and image_url !~* '^data:') not valid;
+
+create or replace function private.can_read_file(path text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (
+    select from public.video_frames f join public.video_sessions s using (session_id)
+    where path in (f.image_path, f.thumbnail_path) and s.user_id = (select auth.uid())::text)
+$$;
+comment on function private.can_read_file(text) is 'Whether the file belongs to a session that the caller can read.';
+
+create or replace function private.may_use_image(path text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select path is not null
+    and path !~ '(^|/)\.{0,2}(/|$)'
+    and (split_part(path, '/', 1) in ((select auth.uid())::text, 'guests') or private.can_read_file(path))
+$$;
+comment on function private.may_use_image(text) is
+  'Whether the caller may put this object of the media bucket into a session: it lies in its own folder, among the '
+  'guests'' (whose names are secrets of 128 bits), or in a session that the caller can read. Without this rule, '
+  'saving an address would be a way to read somebody else''s private file.';
+
+create or replace function private.image_facts(paths text[])
+returns table (
+  path text, thumbnail_path text, width integer, height integer, bytes integer, mime_type text, placeholder text)
+language sql stable security definer set search_path = '' as $$
+  select o.name,
+    case when o.user_metadata ->> 'thumbnail' = 'true'
+      then regexp_replace(o.name, '(^|/)frames/([^/]+)\.[a-z]+$', '\1thumbnails/\2.webp') end,
+    case when o.user_metadata ->> 'width' ~ '^[0-9]{1,6}$' then (o.user_metadata ->> 'width')::integer end,
+    case when o.user_metadata ->> 'height' ~ '^[0-9]{1,6}$' then (o.user_metadata ->> 'height')::integer end,
+    case when o.metadata ->> 'size' ~ '^[0-9]{1,9}$' then (o.metadata ->> 'size')::integer end,
+    left(o.metadata ->> 'mimetype', 100),
+    case when o.user_metadata ->> 'placeholder' ~ '^[A-Za-z0-9+/]{4,60}={0,2}$' then o.user_metadata ->> 'placeholder' end
+  from storage.objects o
+  where o.bucket_id = 'videomaker' and o.name = any (paths)
+$$;
+comment on function private.image_facts(text[]) is
+  'What is known of stored images. The owner of a file can write its user_metadata, so every field is checked.';
+
+revoke execute on all functions in schema private from public, anon;
+grant execute on function private.may_use_image(text), private.can_read_file(text), private.image_facts(text[])
+  to authenticated, service_role;
+
+alter table public.video_frames enable row level security;
+revoke all on public.video_frames from anon, authenticated;
+grant select, insert, update, delete on public.video_frames to authenticated;
+grant all on public.video_frames to service_role;
+grant usage on sequence public.video_frames_id_seq to authenticated, service_role;
+
+drop policy if exists "Owners can read the frames of their sessions" on public.video_frames;
+create policy "Owners can read the frames of their sessions" on public.video_frames
+  for select to authenticated using (
+    exists (
+      select from public.video_sessions s
+      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text));
+drop policy if exists "Owners can add frames to their sessions" on public.video_frames;
+create policy "Owners can add frames to their sessions" on public.video_frames
+  for insert to authenticated with check (
+    private.may_use_image(image_path)
+    and (thumbnail_path is null or private.may_use_image(thumbnail_path))
+    and exists (
+      select from public.video_sessions s
+      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text));
+drop policy if exists "Owners can change the frames of their sessions" on public.video_frames;
+create policy "Owners can change the frames of their sessions" on public.video_frames
+  for update to authenticated
+  using (
+    exists (
+      select from public.video_sessions s
+      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text))
+  with check (
+    private.may_use_image(image_path)
+    and (thumbnail_path is null or private.may_use_image(thumbnail_path))
+    and exists (
+      select from public.video_sessions s
+      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text));
+drop policy if exists "Owners can delete the frames of their sessions" on public.video_frames;
+create policy "Owners can delete the frames of their sessions" on public.video_frames
+  for delete to authenticated using (
+    exists (
+      select from public.video_sessions s
+      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text));

@@ -1,0 +1,94 @@
+"""What is known of the invocation that runs: its id, its deadline, how long its parts took; and the log."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Literal
+
+Part = Literal["auth", "image", "storage", "db"]
+
+_MARGIN_SECONDS = 1.0  # what is left to answer in, before Lambda ends the invocation
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One event's id, the monotonic time by which it must be answered, and its timings in seconds."""
+
+    request_id: str
+    deadline: float
+    started: float = field(default_factory=time.perf_counter)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def server_timing(self) -> str:
+        """Return the value of the `Server-Timing` header, in milliseconds."""
+        total = time.perf_counter() - self.started
+        parts = {**self.timings, "total": total}
+        return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts.items())
+
+
+_invocation: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
+
+
+def begin(request_id: str, remaining_seconds: float) -> Invocation:
+    """Make this the invocation that the current context works for."""
+    invocation = Invocation(request_id, time.monotonic() + remaining_seconds - _MARGIN_SECONDS)
+    _invocation.set(invocation)
+    return invocation
+
+
+def remaining_seconds() -> float:
+    """Return how long work may still take, without end outside of an invocation; never negative."""
+    invocation = _invocation.get()
+    return max(0.0, invocation.deadline - time.monotonic()) if invocation else float("inf")
+
+
+@contextmanager
+def timed(part: Part) -> Iterator[None]:
+    """Add the time spent inside to this part of the invocation's `Server-Timing`."""
+    invocation = _invocation.get()
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        if invocation:
+            spent = time.perf_counter() - started
+            invocation.timings[part] = invocation.timings.get(part, 0.0) + spent
+
+
+_stream = logging.StreamHandler(sys.stdout)
+_stream.setFormatter(logging.Formatter("%(message)s"))
+_logger = logging.getLogger("videomaker")
+_logger.addHandler(_stream)
+_logger.propagate = False
+_logger.setLevel(logging.INFO)
+
+
+def log(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:
+    """Write one JSON line. Fields hold codes, counts and times; never a token, key, signed URL or body."""
+    invocation = _invocation.get()
+    record: dict[str, object] = {
+        "level": logging.getLevelName(level),
+        "event": event,
+        "requestId": invocation.request_id if invocation else None,
+        **fields,
+    }
+    if error is not None:
+        record["error"] = type(error).__name__
+        record["at"] = _where(error)
+    _logger.log(level, json.dumps(record, default=str))
+
+
+def _where(error: BaseException) -> list[str]:
+    """Return the innermost code positions of a traceback, without its message, which may hold input."""
+    positions = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        positions.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return positions[-8:]

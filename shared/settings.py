@@ -1,0 +1,83 @@
+"""Every environment variable, typed, parsed once at first use."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal, cast
+
+from shared.errors import AppError
+
+MEDIA_BUCKET: Final = "videomaker"
+
+# The first name that is set counts. A front end's own names are understood too.
+_SUPABASE_URL: Final = ("SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL")
+_ANON_KEY: Final = ("SUPABASE_ANON_KEY", "NEXT_PUBLIC_SUPABASE_ANON_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator chose. Keys may be legacy JWTs or `sb_publishable_…` and `sb_secret_…`."""
+
+    supabase_url: str
+    """Base URL of the project, without a trailing slash."""
+    anon_key: str
+    service_key: str | None
+    """Only functions that may pass row level security by have it."""
+    jwt_secret: str | None
+    """The legacy HS256 secret: verifies HS256 tokens and signs those of guests."""
+    jwt_issuer: str
+    guest_access: bool
+    guest_secret: str | None
+    """Turns a guest's id into its subject; changing it cuts all guests off from their data."""
+    bucket_access: Literal["public", "private"]
+    signed_url_seconds: int
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process; raises `not_configured` naming what is missing or wrong."""
+    return read_settings(os.environ)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Parse the settings from the variables of `environment`."""
+    url = _required(environment, _SUPABASE_URL).rstrip("/")
+    found = Settings(
+        supabase_url=url,
+        anon_key=_required(environment, _ANON_KEY),
+        service_key=environment.get("SUPABASE_SERVICE_KEY") or None,
+        jwt_secret=environment.get("SUPABASE_JWT_SECRET") or None,
+        jwt_issuer=environment.get("SUPABASE_JWT_ISSUER") or f"{url}/auth/v1",
+        guest_access=_choice(environment, "GUEST_ACCESS", "off", ("on", "off")) == "on",
+        guest_secret=environment.get("GUEST_SECRET") or None,
+        bucket_access=cast(
+            Literal["public", "private"],
+            _choice(environment, "BUCKET_ACCESS", "public", ("public", "private")),
+        ),
+        signed_url_seconds=_seconds(environment, "SIGNED_URL_SECONDS", default=3600),
+    )
+    if found.guest_access and not (found.jwt_secret and found.guest_secret):
+        raise AppError("not_configured", "GUEST_ACCESS=on needs SUPABASE_JWT_SECRET and GUEST_SECRET.")
+    return found
+
+
+def _required(environment: Mapping[str, str], names: tuple[str, ...]) -> str:
+    for name in names:
+        if environment.get(name):
+            return environment[name]
+    raise AppError("not_configured", f"{names[0]} is not set.")
+
+
+def _choice(environment: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = environment.get(name) or default
+    if value not in choices:
+        raise AppError("not_configured", f"{name} must be one of: {', '.join(choices)}.")
+    return value
+
+
+def _seconds(environment: Mapping[str, str], name: str, *, default: int) -> int:
+    value = environment.get(name) or str(default)
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise AppError("not_configured", f"{name} must be a whole number of seconds.")
+    return int(value)

@@ -1,0 +1,115 @@
+"""Rows of a storyboard as the database returns them -> what the API answers."""
+
+import base64
+import binascii
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from shared.errors import AppError
+from shared.identity import Caller
+from shared.models import Frame, SavedStoryboard, Session, StoryboardPage
+from shared.settings import settings
+from shared.supabase_access import Access
+
+Row = dict[str, Any]
+
+# Lambda's limit is 6,291,556 bytes for the whole answer, in which this JSON stands as a string, escaped once more.
+_PAGE_BYTES: Final = 5_900_000
+_ADDED_BYTES: Final = 800  # per frame: names in camelCase and two URLs, of which a row holds the paths
+_CERTAINLY_FITTING: Final = 500_000  # characters, even if each were a quote
+
+
+def session_of(row: Row, caller: Caller) -> Session:
+    """Return the session; its owner reads its own `userId`, which for a guest is not what the database holds."""
+    owner = caller.user_id if row["user_id"] == caller.subject else row["user_id"]
+    return Session.model_validate({**row, "user_id": owner})
+
+
+def has_more(session_with_frames: Row) -> bool:
+    """Return whether frames follow those that were read."""
+    rows, last = session_with_frames["video_frames"], session_with_frames["last"]
+    return bool(rows) and rows[-1]["frame_number"] < last[0]["frame_number"]
+
+
+def page_of(session: Session, rows: Sequence[Row], access: Access, *, more: bool) -> StoryboardPage:
+    """Return the session with as many of these frames as fit into one answer; `more` says that others follow."""
+    fitting = _fitting(rows)
+    more = more or len(fitting) < len(rows)
+    return StoryboardPage(
+        session=session,
+        frames=_frames(fitting, access),
+        next_cursor=cursor_after(fitting[-1]["frame_number"]) if more and fitting else None,
+    )
+
+
+def saved(session: Session, rows: Sequence[Row], access: Access, caller: Caller) -> SavedStoryboard:
+    """Return the answer to a save, with as many frames as fit into it."""
+    page = page_of(session, rows, access, more=False)
+    return SavedStoryboard(
+        session_id=session.session_id,
+        user_id=caller.user_id,
+        frame_count=session.frame_count,
+        version=session.version,
+        frames=page.frames,
+        next_cursor=page.next_cursor,
+    )
+
+
+def cursor_after(frame_number: int) -> str:
+    """Return the opaque cursor of the page behind this frame."""
+    return base64.urlsafe_b64encode(f"frame:{frame_number}".encode()).decode().rstrip("=")
+
+
+def frame_number_of(cursor: str) -> int:
+    """Return the frame number that a cursor stands behind; raises `invalid_cursor`."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise AppError("invalid_cursor") from error
+    name, _, number = text.partition(":")
+    if name != "frame" or not number.isascii() or not number.isdigit() or len(number) > 10:
+        raise AppError("invalid_cursor")
+    return min(int(number), 2_147_483_647)
+
+
+def etag_of(session: Session, rows: Sequence[Row], page: str) -> str:
+    """Return a strong ETag that begins with the version, so that it also serves as `If-Match` of a save.
+
+    Signed URLs differ at every reading, so the rows are hashed, with the time in steps of half a URL's life:
+    a 304 never leaves a client with URLs that have expired.
+    """
+    chosen = settings()
+    step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
+    digest = hashlib.sha256(f"{session.model_dump_json()}|{page}|{step}|{chosen.supabase_url}".encode())
+    digest.update(json.dumps(rows).encode())
+    return f'"{session.version}-{digest.hexdigest()[:20]}"'
+
+
+def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
+    if sum(len(value) for row in rows for value in row.values() if isinstance(value, str)) < _CERTAINLY_FITTING:
+        return rows
+    room = _PAGE_BYTES
+    for count, row in enumerate(rows):
+        escaped = json.dumps(json.dumps(row, ensure_ascii=False), ensure_ascii=False)
+        room -= len(escaped.encode()) + _ADDED_BYTES
+        if room < 0 and count:
+            return rows[:count]
+    return rows
+
+
+def _frames(rows: Sequence[Row], access: Access) -> list[Frame]:
+    paths = {row[name] for row in rows for name in ("image_path", "thumbnail_path") if row[name]}
+    urls = access.urls(sorted(paths))
+    return [
+        Frame.model_validate(
+            {
+                **row,
+                "image_url": urls.get(row["image_path"], row["image_url"]),
+                "thumbnail_url": urls.get(row["thumbnail_path"]),
+            }
+        )
+        for row in rows
+    ]

@@ -1,0 +1,170 @@
+"""The conventions of every HTTP function: paths, request id, timings, and errors as RFC 9457 problems."""
+
+import gc
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.errors import PROBLEMS, AppError
+from shared.models import FieldError, Model
+from shared.observability import Invocation, begin, log
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_SECONDS_WITHOUT_LAMBDA: Final = 30.0
+_PATHS_SHOWN: Final = 100
+
+
+class ProblemDetails(Model):
+    """An error, by RFC 9457."""
+
+    success: bool = False
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[dict[str, str]] | None = None
+
+
+def create_app(name: str, summary: str) -> FastAPI:
+    """Return the app of one function: it answers at `/` and at `/api/<name>`, in the house's manner."""
+    app = FastAPI(
+        title=name,
+        summary=summary,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+        responses={"default": {"model": ProblemDetails, "description": "What went wrong, and what to do next"}},
+    )
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(_Conventions, name=name)
+    return app
+
+
+def json_answer(body: Model, headers: Mapping[str, str] | None = None) -> "RawJson":
+    """Return a model as the answer, serialised once and by pydantic alone."""
+    return RawJson(body.model_dump_json(by_alias=True), headers=dict(headers or {}))
+
+
+class RawJson(JSONResponse):
+    """A JSON answer whose text is ready."""
+
+    def render(self, content: str) -> bytes:
+        """Encode the text."""
+        return content.encode()
+
+
+class _Conventions:
+    """Outermost: makes one path of the two, gives the answer its id and timings, and lets no exception out."""
+
+    def __init__(self, app: ASGIApp, name: str) -> None:
+        self._app = app
+        self._prefix = f"/api/{name}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not gc.isenabled():
+            gc.freeze()  # what importing made is here to stay
+            gc.enable()
+        invocation = _begin(scope)
+        path = scope["path"]
+        if path == self._prefix or path.startswith(f"{self._prefix}/"):
+            path = path[len(self._prefix) :]
+        scope["path"] = path or "/"
+        scope["request_id"] = invocation.request_id
+        started = False
+
+        async def finish(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", invocation.request_id.encode()),
+                    (b"server-timing", invocation.server_timing().encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, finish)
+        except Exception as error:  # the last place to answer from
+            log("unhandled_error", level=40, error=error)
+            if not started:
+                await _answer(AppError("internal_error"), invocation.request_id)(scope, receive, finish)
+
+
+def _begin(scope: Scope) -> Invocation:
+    headers = dict(scope["headers"])
+    context = scope.get("aws.context")
+    request_id = headers.get(b"x-request-id", b"").decode("latin-1")
+    if not _REQUEST_ID.fullmatch(request_id):
+        request_id = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
+    remaining = context.get_remaining_time_in_millis() / 1000 if context else _SECONDS_WITHOUT_LAMBDA
+    return begin(request_id, remaining)
+
+
+def _answer(error: AppError, request_id: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    named: MutableMapping[str, str] = dict(headers or {})
+    if error.retry_after is not None:
+        named["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        named["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(
+        error.to_problem(request_id), error.status, headers=named, media_type="application/problem+json"
+    )
+
+
+async def _app_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AppError)
+    log("refused", code=error.code, status=error.status)
+    return _answer(error, request.scope["request_id"])
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_json")
+    return _answer(AppError(code), request.scope["request_id"], error.headers)
+
+
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    code = "validation_failed"
+    if any(one["type"] == "json_invalid" for one in found):
+        code = "invalid_json"
+    elif any(one["loc"] == ("body",) and isinstance(one.get("input"), bytes) for one in found):
+        code = "unsupported_media_type"
+    errors = [_named(one) for one in found[:_PATHS_SHOWN]] if code == "validation_failed" else None
+    log("refused", code=code, status=PROBLEMS[code].status)
+    return _answer(AppError(code, errors=errors), request.scope["request_id"])
+
+
+def _named(error: Mapping[str, Any]) -> dict[str, str]:
+    """Return path and message of one validation error, without the input."""
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, FieldError):
+        return {"path": cause.path, "message": cause.message}
+    place, *steps = error["loc"]
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return {"path": path or str(place), "message": message}
+
+
+def request_hash(body: Model) -> str:
+    """Return the SHA-256 of a request's meaning, hexadecimal: what an Idempotency-Key is bound to."""
+    canonical = json.dumps(body.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
