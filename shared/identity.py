@@ -91,7 +91,7 @@ RequestCredentials = Annotated[Credentials, Depends(credentials)]
 def guest_subject(user_id: str) -> str:
     """Return the UUID that stands for a guest in the database and in folder names; it does not give the id away."""
     digest = hmac.new(_guest_secret(), user_id.encode(), hashlib.sha256).digest()
-    return str(uuid.UUID(bytes=digest[:16], version=8))
+    return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
 def _signed_in(token: str, user_id: str | None) -> Caller:

@@ -29,9 +29,14 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
 
-def _without_nul(text: str) -> str:
+def _storable(text: str) -> str:
+    """Refuse what JSON can write and Postgres cannot keep."""
     if "\0" in text:
         raise ValueError("must not contain the character U+0000")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not contain half of a surrogate pair") from None
     return text
 
 
@@ -55,7 +60,7 @@ def _as_text(value: object) -> object:
     return value
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(_storable)]
 LongText = Annotated[Text, StringConstraints(max_length=20_000)]
 ShortText = Annotated[Text, StringConstraints(max_length=255)]
 Words = Annotated[Text, StringConstraints(max_length=100)]

@@ -30,7 +30,7 @@ def session_of(row: Row, caller: Caller) -> Session:
 
 def has_more(session_with_frames: Row) -> bool:
     """Return whether frames follow those that were read."""
-    rows, last = session_with_frames["video_frames"], session_with_frames["last"]
+    rows, last = session_with_frames["frames"], session_with_frames["last"]
     return bool(rows) and rows[-1]["frame_number"] < last[0]["frame_number"]
 
 

@@ -5,14 +5,16 @@ The sub-clients of `supabase` are used directly: importing all of it costs more 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final, Literal, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 from postgrest import APIError, SyncPostgrestClient
+from pydantic import ValidationError
 from storage3 import SyncStorageClient
 from storage3.exceptions import StorageApiError
 
@@ -23,6 +25,7 @@ from shared.settings import MEDIA_BUCKET, settings
 _TIMEOUT_SECONDS: Final = 8.0
 _CONNECT_SECONDS: Final = 2.0
 _IMMUTABLE: Final = "31536000, immutable"  # Storage puts `max-age=` before it
+_PATH: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,499}")  # of what is stored here; needs no escapes
 _OBJECT_URLS: Final = ("public", "sign", "authenticated")
 
 Service = Literal["database", "storage", "auth"]
@@ -85,7 +88,7 @@ class Access:
             headers["Authorization"] = f"Bearer {token}"
         base = chosen.supabase_url
         self._rest = SyncPostgrestClient(f"{base}/rest/v1", headers=headers, http_client=_http(), retry_enabled=False)
-        self._files = SyncStorageClient(f"{base}/storage/v1", headers, http_client=_http()).from_(MEDIA_BUCKET)
+        self._files = SyncStorageClient(f"{base}/storage/v1/", headers, http_client=_http()).from_(MEDIA_BUCKET)
 
     def rpc(self, function: str, parameters: Mapping[str, object]) -> Any:
         """Call a database function and return what it returns, as JSON values."""
@@ -93,19 +96,19 @@ class Access:
             return self._rest.rpc(function, cast(dict[str, str], dict(parameters))).execute().data
 
     def session_with_frames(self, session_id: str, *, after: int, limit: int) -> dict[str, Any] | None:
-        """Return the row of a session, with `video_frames`: `limit` rows numbered above `after`; and with `last`: the
+        """Return the row of a session, with `frames`: `limit` rows numbered above `after`; and with `last`: the
         number of its last frame. One round trip.
         """
         with _translated("database", "db"):
             rows = (
                 self._rest.from_("video_sessions")
-                .select("*,video_frames(*),last:video_frames(frame_number)")
+                .select("*,frames:video_frames(*),last:video_frames(frame_number)")
                 .eq("session_id", session_id)
                 .order("frame_number", desc=True, foreign_table="last")
                 .limit(1, foreign_table="last")
-                .gt("video_frames.frame_number", after)
-                .order("frame_number", foreign_table="video_frames")
-                .limit(limit, foreign_table="video_frames")
+                .gt("frames.frame_number", after)
+                .order("frame_number", foreign_table="frames")
+                .limit(limit, foreign_table="frames")
                 .execute()
                 .data
             )
@@ -159,17 +162,24 @@ def stored_url(path: str) -> str:
 
 def media_path(url: str) -> str | None:
     """Return the object's path in the media bucket, for a public or signed URL of it or the path itself, else None."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     if not parts.scheme and not parts.netloc:
-        return url or None
+        return _plain_path(url)
     base = urlsplit(settings().supabase_url)
     if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
         return None
     for kind in _OBJECT_URLS:
         prefix = f"{base.path}/storage/v1/object/{kind}/{MEDIA_BUCKET}/"
         if parts.path.startswith(prefix):
-            return unquote(parts.path.removeprefix(prefix)) or None
+            return _plain_path(parts.path.removeprefix(prefix))
     return None
+
+
+def _plain_path(path: str) -> str | None:
+    return path if _PATH.fullmatch(path) else None
 
 
 def fetch_jwks() -> dict[str, Any]:
@@ -194,8 +204,8 @@ def _translated(service: Service, part: Part) -> Iterator[None]:
         raise _database_error(error) from error
     except StorageApiError as error:
         raise _storage_error(error) from error
-    except (httpx.HTTPError, ValueError) as error:
-        # ValueError: what answered speaks no JSON, a proxy's error page for instance.
+    except (httpx.HTTPError, json.JSONDecodeError, KeyError, ValidationError) as error:
+        # All but the first: what answered was not Supabase, but a proxy's error page for instance.
         log("upstream_failed", service=service, error=error)
         raise AppError(f"{service}_unavailable") from error
 

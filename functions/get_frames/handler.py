@@ -30,7 +30,7 @@ def get_frames(  # noqa: PLR0913, PLR0917  # one parameter each of the query
     found = access.session_with_frames(session_id, after=after, limit=limit)
     if found is None:
         raise AppError("session_not_found")
-    session, rows, more = session_of(found, caller), found["video_frames"], has_more(found)
+    session, rows, more = session_of(found, caller), found["frames"], has_more(found)
     etag = etag_of(session, rows, page=f"{after}:{limit}")
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if _matches(if_none_match, etag):

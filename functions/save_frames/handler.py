@@ -44,7 +44,7 @@ def save_frames(
             {
                 "p_session_id": session_id,
                 "p_if_version": version,
-                "p_image_urls": [row["image_path"] for row in rows],
+                "p_image_paths": [row["image_path"] for row in rows],
             },
         )
         for image in images.values():

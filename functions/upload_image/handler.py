@@ -7,7 +7,7 @@ from pydantic import Field
 
 from shared.identity import RequestCredentials
 from shared.images import decode_base64
-from shared.models import FrameId, Model, StoredFrameImage, Text, UserId
+from shared.models import FrameId, Model, StoredFrameImage, UserId
 from shared.supabase_access import Access
 from shared.uploads import MAX_BODY_IMAGE_BYTES, PreparedFrame, prepare_frame
 from shared.web import create_app
@@ -18,7 +18,7 @@ app = create_app("upload_image", "One base64 image in the body: verify, optimise
 class Upload(Model):
     """One image of at most 4 MiB and the frame that it is for."""
 
-    image_data: Annotated[Text, Field(min_length=1, description="Base64, or a data: URL")]
+    image_data: Annotated[str, Field(min_length=1, description="Base64, or a data: URL")]
     frame_id: FrameId
     user_id: UserId | None = None
 

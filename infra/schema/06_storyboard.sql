@@ -1,7 +1,15 @@
 -- Saving a storyboard: session and frames in one transaction, as the caller, so that row level security decides.
 -- Refusals carry an error code of the API as their message, and PTxxx as SQLSTATE, which PostgREST turns into the HTTP status.
 
-create or replace function public.check_storyboard(p_session_id text, p_if_version integer, p_image_urls text[])
+create or replace function private.session_is_taken(p_session_id text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (select from public.video_sessions where session_id = p_session_id)
+$$;
+comment on function private.session_is_taken(text) is 'Whether a session has this id, be it anybody''s.';
+revoke execute on function private.session_is_taken(text) from public, anon;
+grant execute on function private.session_is_taken(text) to authenticated, service_role;
+
+create or replace function public.check_storyboard(p_session_id text, p_if_version integer, p_image_paths text[])
 returns void
 language plpgsql stable security invoker set search_path = '' as $$
 declare
@@ -9,21 +17,26 @@ declare
   foreign_images jsonb;
 begin
   select version into current_version from public.video_sessions where session_id = p_session_id;
+  if not found and private.session_is_taken(p_session_id) then
+    raise exception using errcode = 'PT404', message = 'session_not_found';
+  end if;
   if p_if_version is not null and current_version is distinct from p_if_version then
     raise exception using errcode = 'PT412', message = 'version_conflict',
       detail = jsonb_build_object('currentVersion', current_version)::text;
   end if;
-  select jsonb_agg(position - 1 order by position) into foreign_images
-    from unnest(p_image_urls) with ordinality as image (path, position)
+  select jsonb_agg(jsonb_build_object(
+      'path', format('frames[%s].imageUrl', position - 1), 'message', 'not an image of yours') order by position)
+    into foreign_images
+    from unnest(p_image_paths) with ordinality as image (path, position)
     where not private.may_use_image(path);
   if foreign_images is not null then
     raise exception using errcode = 'PT422', message = 'foreign_image_url',
-      detail = jsonb_build_object('frames', foreign_images)::text;
+      detail = jsonb_build_object('errors', foreign_images)::text;
   end if;
 end $$;
 comment on function public.check_storyboard(text, integer, text[]) is
   'Raises what save_storyboard would: another version than expected, images that the caller may not use '
-  '(by their paths in the media bucket; the detail has their positions from 0).';
+  '(given by their paths in the media bucket, in the order of the frames).';
 
 create or replace function public.save_storyboard(
   p_session jsonb,

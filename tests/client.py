@@ -1,0 +1,123 @@
+"""Calls the deployed handlers as Lambda does: a function URL event in, a response out."""
+
+import base64
+import importlib
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A handler's response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str | None:
+        """The code of a problem; None for a good answer."""
+        return self.json.get("code") if self.status >= 400 else None
+
+
+@dataclass
+class Context:
+    """What handlers use of Lambda's context."""
+
+    seconds: float = 30.0
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    function_name: str = "test"
+    function_version: str = "$LATEST"
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:test"
+    memory_limit_in_mb: int = 1024
+    log_group_name: str = "/aws/lambda/test"
+    log_stream_name: str = "test"
+    _started: float = field(default_factory=time.monotonic)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self.seconds - (time.monotonic() - self._started)) * 1000))
+
+
+def event(
+    method: str,
+    path: str = "/",
+    *,
+    query: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+    body: str | bytes | None = None,
+) -> JsonObject:
+    """Return a function URL event, payload format 2.0."""
+    named = {"host": "test.lambda-url.us-east-1.on.aws", "content-type": "application/json"}
+    named |= {name.lower(): value for name, value in (headers or {}).items()}
+    found: JsonObject = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": urlencode(query or {}),
+        "headers": named,
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "test",
+            "domainName": named["host"],
+            "domainPrefix": "test",
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "test"},
+            "requestId": str(uuid.uuid4()),
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "01/Jan/2026:00:00:00 +0000",
+            "timeEpoch": 1767225600000,
+        },
+        "isBase64Encoded": isinstance(body, bytes),
+    }
+    if body is not None:
+        found["body"] = base64.b64encode(body).decode() if isinstance(body, bytes) else body
+    return found
+
+
+def invoke(function: str, given: JsonObject, context: Context | None = None) -> Answer:
+    """Run one function's handler in this process."""
+    handler = importlib.import_module(f"functions.{function}.handler").handler
+    result = handler(given, context or Context())
+    body = result.get("body") or ""
+    raw = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode()
+    return Answer(result["statusCode"], result["headers"], raw)
+
+
+class Client:
+    """A client of the three storyboard endpoints, signed in where it has a token."""
+
+    def __init__(self, token: str | None = None) -> None:
+        self.token = token
+
+    def post(self, function: str, body: object, **headers: str) -> Answer:
+        text = body if isinstance(body, str | bytes) else json.dumps(body)
+        return invoke(function, event("POST", f"/api/{function}", headers=self._headers(headers), body=text))
+
+    def get(self, function: str, *, headers: Mapping[str, str] | None = None, **query: object) -> Answer:
+        given = event("GET", f"/api/{function}", query=query, headers=self._headers(headers or {}))
+        return invoke(function, given)
+
+    def upload(self, image: bytes, frame_id: int | str = 1, user_id: str | None = None) -> Answer:
+        body = {"imageData": base64.b64encode(image).decode(), "frameId": frame_id}
+        return self.post("upload_image", body | ({"userId": user_id} if user_id else {}))
+
+    def save(self, storyboard: JsonObject, **headers: str) -> Answer:
+        return self.post("save_frames", storyboard, **headers)
+
+    def read(self, session_id: str, *, headers: Mapping[str, str] | None = None, **query: object) -> Answer:
+        return self.get("get_frames", headers=headers, sessionId=session_id, **query)
+
+    def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
+        named = {name.replace("_", "-"): value for name, value in more.items()}
+        return named | ({"Authorization": f"Bearer {self.token}"} if self.token else {})

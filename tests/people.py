@@ -1,0 +1,86 @@
+"""Fixtures: who calls the functions, which run in this process, against the embedded stack."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.keys import Keys
+from infra.local.stack import Stack
+from shared import identity
+from shared.settings import settings
+from tests.client import Client
+
+
+@pytest.fixture
+def function_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Give the handlers the stack's environment; a test may change it through this fixture."""
+    for name, value in stack.function_environment().items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    monkeypatch.setattr(identity, "_key_set", identity._KeySet())
+    yield monkeypatch
+    settings.cache_clear()
+
+
+class User(Client):
+    """A signed-in client and its subject."""
+
+    def __init__(self, subject: str, token: str) -> None:
+        super().__init__(token)
+        self.subject = subject
+
+
+@pytest.fixture(scope="session")
+def keys(stack: Stack) -> Keys:
+    """The stack's signing keys."""
+    return Keys.load_or_create(Path(stack._state.keys_file))
+
+
+@pytest.fixture
+def claims(stack: Stack) -> Callable[..., dict[str, object]]:
+    """Make the claims of a valid access token; keyword arguments replace some."""
+
+    def make(**changed: object) -> dict[str, object]:
+        now = int(time.time())
+        return {
+            "sub": str(uuid.uuid4()),
+            "role": "authenticated",
+            "aud": "authenticated",
+            "iss": f"{stack.info['supabaseUrl']}/auth/v1",
+            "iat": now,
+            "exp": now + 600,
+        } | changed
+
+    return make
+
+
+@pytest.fixture
+def new_user(
+    function_environment: pytest.MonkeyPatch, keys: Keys, claims: Callable[..., dict[str, object]]
+) -> Callable[[], User]:
+    """Make signed-in users that nothing was stored for yet."""
+
+    def make() -> User:
+        subject = str(uuid.uuid4())
+        return User(subject, keys.sign(claims(sub=subject)))
+
+    return make
+
+
+@pytest.fixture
+def alice(new_user: Callable[[], User]) -> User:
+    return new_user()
+
+
+@pytest.fixture
+def bob(new_user: Callable[[], User]) -> User:
+    return new_user()
+
+
+@pytest.fixture
+def guest(function_environment: pytest.MonkeyPatch) -> Client:
+    """A client without credentials."""
+    return Client()
