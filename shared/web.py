@@ -49,11 +49,26 @@ def create_app(name: str, summary: str) -> FastAPI:
         strict_content_type=False,
         responses={"default": {"model": ProblemDetails, "description": "What went wrong, and what to do next"}},
     )
+    describe = app.openapi
+    app.openapi = lambda: _as_answered(describe())  # type: ignore[method-assign]
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(_Conventions, name=name)
     return app
+
+
+def _as_answered(document: dict[str, Any]) -> dict[str, Any]:
+    """Correct what FastAPI supposes of errors: all are problems, a failed validation too."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+            content = operation["responses"]["default"]["content"]
+            if "application/json" in content:
+                content["application/problem+json"] = content.pop("application/json")
+    for unused in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)
+    return document
 
 
 def json_answer(body: Model, headers: Mapping[str, str] | None = None) -> "RawJson":

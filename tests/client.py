@@ -101,8 +101,10 @@ class Client:
         self.token = token
 
     def post(self, function: str, body: object, **headers: str) -> Answer:
-        text = body if isinstance(body, str | bytes) else json.dumps(body)
-        return invoke(function, event("POST", f"/api/{function}", headers=self._headers(headers), body=text))
+        return self.post_raw(function, json.dumps(body), **headers)
+
+    def post_raw(self, function: str, body: str | bytes, **headers: str) -> Answer:
+        return invoke(function, event("POST", f"/api/{function}", headers=self._headers(headers), body=body))
 
     def get(self, function: str, *, headers: Mapping[str, str] | None = None, **query: object) -> Answer:
         given = event("GET", f"/api/{function}", query=query, headers=self._headers(headers or {}))
