@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from infra.local.gateway.events import HttpRequest, to_event
+
 JsonObject = dict[str, Any]
 
 
@@ -60,28 +62,17 @@ def event(
     """Return a function URL event, payload format 2.0."""
     named = {"host": "test.lambda-url.us-east-1.on.aws", "content-type": "application/json"}
     named |= {name.lower(): value for name, value in (headers or {}).items()}
-    found: JsonObject = {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": urlencode(query or {}),
-        "headers": named,
-        "requestContext": {
-            "accountId": "anonymous",
-            "apiId": "test",
-            "domainName": named["host"],
-            "domainPrefix": "test",
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "test"},
-            "requestId": str(uuid.uuid4()),
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "01/Jan/2026:00:00:00 +0000",
-            "timeEpoch": 1767225600000,
-        },
-        "isBase64Encoded": isinstance(body, bytes),
-    }
-    if body is not None:
-        found["body"] = base64.b64encode(body).decode() if isinstance(body, bytes) else body
+    request = HttpRequest(
+        method=method,
+        path=path,
+        query=urlencode(query or {}),
+        headers=list(named.items()),
+        body=body.encode() if isinstance(body, str) else body or b"",
+        source_ip="192.0.2.1",
+    )
+    found = to_event(request, "test")
+    if isinstance(body, bytes):
+        found |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
     return found
 
 

@@ -1,0 +1,64 @@
+# Every target sets up what it needs: a virtual environment in .venv, npm packages below infra/local.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+NPM := infra/local/node_modules/.package-lock.json
+
+.PHONY: demo up status reset test check format bench invoke migrate openapi lock clean help
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+demo: $(INSTALLED) $(NPM) ## Store a storyboard, read it back, show it (IMAGES=folder for your own images)
+	@$(RUN) -m infra.local demo
+
+up: $(INSTALLED) $(NPM) ## Run the whole stack until Ctrl-C (PORT=8787 STATE=.local)
+	@$(RUN) -m infra.local up
+
+status reset: $(INSTALLED) ## Say whether the stack runs; delete all that it has stored
+	@$(RUN) -m infra.local $@
+
+test: $(INSTALLED) $(NPM) ## Run all tests (ARGS="-k name")
+	$(RUN) -m pytest -n 2 $(ARGS)
+
+check: $(INSTALLED) ## Format, lint and types
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+format: $(INSTALLED) ## Format, and mend what the linter can mend
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
+	@$(RUN) -m infra.local.bench
+
+invoke: $(INSTALLED) ## Run one handler by hand (FUNCTION=upload_image EVENT=tests/events/upload_image.json)
+	@$(RUN) -m infra.local invoke $(FUNCTION) $(EVENT)
+
+migrate: $(INSTALLED) ## Apply the schema and storage policies to a Supabase project (DATABASE_URL=postgresql://…)
+	@DATABASE_URL="$(DATABASE_URL)" $(RUN) -m infra.migrate
+
+openapi: $(INSTALLED) ## Print one OpenAPI document of all functions
+	@$(RUN) -m infra.local.gateway.openapi
+
+lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.txt anew
+	$(RUN) -m pip install --quiet uv
+	$(RUN) -m uv pip compile pyproject.toml --group local --group dev --universal --python-version 3.11 \
+	  --no-annotate --no-header --upgrade --output-file requirements.txt
+
+clean: ## Remove what the targets above have made, but for the state folder
+	rm -rf $(VENV) infra/local/node_modules build
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	@test -x $(RUN) || { echo "Making a virtual environment …"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing Python packages …"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+$(NPM): infra/local/package-lock.json
+	@echo "Installing npm packages …"
+	@npm ci --prefix infra/local --no-audit --no-fund --loglevel=error
+	@touch $@
