@@ -1,0 +1,107 @@
+"""The local stack's commands: `python -m infra.local up | demo | invoke | status | reset`, with STATE and PORT."""
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from infra.local.postgres import delete_cluster
+from infra.local.stack import Stack
+from infra.local.state import StackError, State, default_folder, running_info
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; answers the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="run the stack until interrupted")
+    commands.add_parser("demo", help="make a storyboard on a stack, and show it", add_help=False)
+    invoke = commands.add_parser("invoke", help="invoke one function with the event of a file")
+    invoke.add_argument("function")
+    invoke.add_argument("event", help="a JSON file")
+    commands.add_parser("status", help="say whether the stack runs, and where")
+    commands.add_parser("reset", help="delete all that a stopped stack has stored")
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "demo":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    try:
+        return _run(options, rest)
+    except (StackError, PermissionError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace, rest: list[str]) -> int:
+    match options.command:
+        case "up":
+            return up(default_folder())
+        case "status":
+            return status(default_folder())
+        case "reset":
+            return reset(default_folder())
+        case "demo":
+            from infra.local import demo  # noqa: PLC0415 - what it draws with takes long to load
+
+            return demo.main(rest)
+        case _:
+            from infra.local import invoke  # noqa: PLC0415 - loads the functions
+
+            return invoke.main(options.function, options.event)
+
+
+def up(folder: Path) -> int:
+    """Runs the stack until SIGINT, SIGTERM or SIGHUP. Raises StackError when a part of it ends by itself."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        with Stack(folder) as stack:
+            _show(stack.info)
+            print("\nCtrl-C stops it.", flush=True)
+            while True:
+                stack.watch()
+                time.sleep(0.5)
+    except KeyboardInterrupt:
+        print("\nStopped.")
+    return 0
+
+
+def status(folder: Path) -> int:
+    """Shows the running stack's addresses; answers 1 when none runs."""
+    info = running_info(folder)
+    if info is None:
+        print(f"No stack runs on {folder}.")
+        return 1
+    _show(info)
+    return 0
+
+
+def reset(folder: Path) -> int:
+    """Deletes the state folder and the database. Raises StackError while a stack runs on it."""
+    if folder.exists():
+        state = State(folder)
+        with state.locked():
+            delete_cluster(state)
+            shutil.rmtree(folder)
+    print(f"{folder} is deleted.")
+    return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # what follows is the orderly stop, which has deadlines of its own
+    raise KeyboardInterrupt
+
+
+def _show(info: dict[str, str]) -> None:
+    width = max(map(len, info))
+    for name, value in info.items():
+        print(f"{name:<{width}}  {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

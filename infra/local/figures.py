@@ -1,0 +1,68 @@
+"""Measured figures: a value beside a peer's, taken in turns within one run, so that the ratio holds anywhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured, the peer's value in the same unit, and their ratio against the target; lower is better.
+
+    `spread` is the distance between the quartiles of the ratio, as a share of it. `met` is None without a target.
+    """
+
+    name: str
+    value: float
+    unit: str
+    peer: str
+    peer_value: float
+    ratio: float
+    target: str
+    met: bool | None
+    spread: float
+
+
+def compared(
+    name: str, unit: str, peer: str, pairs: Sequence[tuple[float, float]], limit: float | None = None
+) -> Figure:
+    """Return the figure of pairs (ours, the peer's), medians of each and of the ratios; met where within `limit`."""
+    ratios = [ours / theirs for ours, theirs in pairs]
+    ratio = median(ratios)
+    low, _, high = quantiles(ratios, n=4) if len(ratios) > 1 else (ratio, ratio, ratio)
+    return Figure(
+        name=name,
+        value=median(ours for ours, _ in pairs),
+        unit=unit,
+        peer=peer,
+        peer_value=median(theirs for _, theirs in pairs),
+        ratio=ratio,
+        target="" if limit is None else f"≤ {limit:g} ×",
+        met=None if limit is None else ratio <= limit,
+        spread=(high - low) / ratio,
+    )
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """Return the figures as an aligned Markdown table."""
+    rows: list[tuple[str, ...]] = [("figure", "value", "peer", "peer's value", "ratio", "spread", "target", "met")]
+    rows += [_row(figure) for figure in figures]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    return (
+        figure.name,
+        f"{figure.value:.3g} {figure.unit}",
+        figure.peer,
+        f"{figure.peer_value:.3g} {figure.unit}",
+        f"{figure.ratio:.2f} ×",
+        f"± {figure.spread / 2:.0%}",
+        figure.target or "-",
+        {True: "yes", False: "no", None: "-"}[figure.met],
+    )

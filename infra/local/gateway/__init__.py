@@ -1,0 +1,1 @@
+"""Serves the deployed functions over HTTP, through the events that AWS Lambda function URLs send."""
