@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+# PostgREST has no build for Apple silicon, which runs the one for Intel.
+NPM_PLATFORM := $(if $(filter Darwin,$(shell uname -s)),--cpu=x64)
 NPM := infra/local/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test check format bench invoke migrate openapi lock clean help
+.PHONY: demo up status reset test check format bench invoke migrate lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -40,9 +42,6 @@ invoke: $(INSTALLED) ## Run one handler by hand (FUNCTION=upload_image EVENT=tes
 migrate: $(INSTALLED) ## Apply the schema and storage policies to a Supabase project (DATABASE_URL=postgresql://…)
 	@DATABASE_URL="$(DATABASE_URL)" $(RUN) -m infra.migrate
 
-openapi: $(INSTALLED) ## Print one OpenAPI document of all functions
-	@$(RUN) -m infra.local.gateway.openapi
-
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.txt anew
 	$(RUN) -m pip install --quiet uv
 	$(RUN) -m uv pip compile pyproject.toml --group local --group dev --universal --python-version 3.11 \
@@ -58,7 +57,7 @@ $(INSTALLED): requirements.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@touch $@
 
-$(NPM): infra/local/package-lock.json
+$(NPM): infra/local/package.json infra/local/package-lock.json
 	@echo "Installing npm packages …"
-	@npm ci --prefix infra/local --no-audit --no-fund --loglevel=error
+	@npm ci --prefix infra/local --no-audit --no-fund --loglevel=error $(NPM_PLATFORM)
 	@touch $@

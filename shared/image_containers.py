@@ -96,9 +96,7 @@ def read_jpeg(data: bytes) -> ImageFile:
     What breaks off or holds unusual markers is left to the decoder as it came, and is not clean.
     """
     if data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
-        raise AppError(
-            "unsupported_image_type", "The JPEG has too many scans. Save it again as a plain JPEG."
-        )
+        raise AppError("unsupported_image_type", "The JPEG has too many scans. Save it again as a plain JPEG.")
     kept, exif, profile, last = [data[:2]], b"", dict[int, bytes](), 0
     for last, segment in _jpeg_segments(data):
         if last in _JPEG_FRAMES:
@@ -112,7 +110,7 @@ def read_jpeg(data: bytes) -> ImageFile:
             exif = exif or segment[4:]
         elif last == 0xE2 and segment.startswith(b"ICC_PROFILE\0", 4):
             profile[segment[16]] = segment[18:]
-        elif last == 0xEE and segment.startswith(b"Adobe", 4):
+        elif last == 0xEE and segment.startswith(b"Adobe", 4) and len(segment) >= 16:
             kept.append(b"\xff\xee\0\x0e" + segment[4:16])
     icc_profile = b"".join(profile[number] for number in sorted(profile))
     clean = last == _EOI

@@ -24,8 +24,8 @@ MAX_SIDE: Final = 1920
 THUMBNAIL_SIDE: Final = 320
 _PLACEHOLDER_SIDE: Final = 32
 
-# Method 2 at quality 82 takes half the CPU for 15 % more bytes. That CPU costs less than sending those bytes to the
-# first two viewers; methods 5 and 6 save next to nothing, and take up to ten times as long where there is alpha.
+# Method 2 at quality 82 takes half the CPU for 15 % more bytes, which cost more to send to the first two viewers.
+# Method 6 takes over ten times as long where there is alpha.
 QUALITY: Final = 80
 METHOD: Final = 4
 

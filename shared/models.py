@@ -157,19 +157,8 @@ class FieldError(ValueError):
         self.message = message
 
 
-class ImageFacts(Model):
-    """What is known of a stored image. `placeholder` is a ThumbHash in base64; sizes are in pixels and bytes."""
-
-    thumbnail_url: str | None = None
-    width: int | None = None
-    height: int | None = None
-    bytes: int | None = None
-    mime_type: str | None = None
-    placeholder: str | None = None
-
-
-class Frame(ImageFacts):
-    """One stored frame."""
+class Frame(Model):
+    """One stored frame. What is not known of its image is null: it may lie elsewhere, or be older than this service."""
 
     id: int
     session_id: str
@@ -185,6 +174,12 @@ class Frame(ImageFacts):
     style: str | None
     mood: str | None
     created_at: str | None
+    thumbnail_url: str | None = None
+    width: Annotated[int | None, Field(description="Pixels")] = None
+    height: Annotated[int | None, Field(description="Pixels")] = None
+    bytes: int | None = None
+    mime_type: str | None = None
+    placeholder: Annotated[str | None, Field(description="ThumbHash, base64")] = None
 
 
 class Session(Model):

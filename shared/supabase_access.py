@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -69,12 +68,11 @@ class _DeadlineStream(httpx.SyncByteStream):
         self._stream.close()
 
 
-@lru_cache(maxsize=1)
-def _http() -> httpx.Client:
-    # One client for all: each builds a TLS context, and Lambda thaws an environment with its connections,
-    # which httpx would otherwise drop after 5 idle seconds.
-    limits = httpx.Limits(max_connections=20, keepalive_expiry=55)
-    return httpx.Client(transport=_DeadlineTransport(limits=limits, retries=1))
+# One client for all, made with the environment: each builds a TLS context. Lambda thaws an environment with its
+# connections, which httpx would otherwise drop after 5 idle seconds.
+_http: Final = httpx.Client(
+    transport=_DeadlineTransport(limits=httpx.Limits(max_connections=20, keepalive_expiry=55), retries=1)
+)
 
 
 class Access:
@@ -87,8 +85,8 @@ class Access:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         base = chosen.supabase_url
-        self._rest = SyncPostgrestClient(f"{base}/rest/v1", headers=headers, http_client=_http(), retry_enabled=False)
-        self._files = SyncStorageClient(f"{base}/storage/v1/", headers, http_client=_http()).from_(MEDIA_BUCKET)
+        self._rest = SyncPostgrestClient(f"{base}/rest/v1", headers=headers, http_client=_http, retry_enabled=False)
+        self._files = SyncStorageClient(f"{base}/storage/v1/", headers, http_client=_http).from_(MEDIA_BUCKET)
 
     def rpc(self, function: str, parameters: Mapping[str, object]) -> Any:
         """Call a database function and return what it returns, as JSON values."""
@@ -185,7 +183,7 @@ def _plain_path(path: str) -> str | None:
 def fetch_jwks() -> dict[str, Any]:
     """Return the public keys that the project signs access tokens with (RFC 7517)."""
     with _translated("auth", "auth"):
-        response = _http().get(f"{settings().supabase_url}/auth/v1/.well-known/jwks.json")
+        response = _http.get(f"{settings().supabase_url}/auth/v1/.well-known/jwks.json")
         response.raise_for_status()
         return cast(dict[str, Any], response.json())
 

@@ -46,6 +46,7 @@ def create_app(name: str, summary: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         strict_content_type=False,
         responses={"default": {"model": ProblemDetails, "description": "What went wrong, and what to do next"}},
     )

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Literal
@@ -80,22 +80,18 @@ class FaultyUpstream:
         request.send_header("Content-Length", "100000")
         request.end_headers()
         deadline = time.monotonic() + 60
-        try:
+        with suppress(OSError):
             request.wfile.write(b"[")
             while trickle and time.monotonic() < deadline and not self._stop.wait(0.1):
                 request.wfile.write(b" ")
                 request.wfile.flush()
-        except OSError:
-            pass
         self._cut(request)
 
     @staticmethod
     def _cut(request: BaseHTTPRequestHandler) -> None:
         request.close_connection = True
-        try:
+        with suppress(OSError):
             request.connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     @staticmethod
     def _reply(request: BaseHTTPRequestHandler, status: int, body: bytes, kind: str) -> None:

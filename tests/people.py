@@ -3,7 +3,6 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -36,7 +35,7 @@ class User(Client):
 @pytest.fixture(scope="session")
 def keys(stack: Stack) -> Keys:
     """The stack's signing keys."""
-    return Keys.load_or_create(Path(stack._state.keys_file))
+    return stack.keys
 
 
 @pytest.fixture

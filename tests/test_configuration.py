@@ -67,7 +67,9 @@ def test_guests_are_not_let_in_by_a_deployment_unless_it_is_asked_to() -> None:
 
 def test_cors_lets_browsers_send_and_read_the_headers_of_the_contract() -> None:
     cors = serverless()["custom"]["cors"]
-    assert {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"} <= set(cors["allowedHeaders"])
+    assert {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"} <= set(
+        cors["allowedHeaders"]
+    )
     assert {"ETag", "Retry-After", "Server-Timing", "X-Request-Id"} <= set(cors["exposedResponseHeaders"])
 
 

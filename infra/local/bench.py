@@ -13,6 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -24,10 +25,11 @@ from infra.local.figures import Figure, table
 from infra.local.gateway.configuration import Service
 from infra.local.gateway.context import LambdaContext
 from infra.local.gateway.events import HttpRequest, to_event
-from infra.local.keys import Keys
 from infra.local.stack import Stack
 from infra.local.state import TOP
 
+# httpx imports its command line where these are installed, which no artifact holds.
+ONLY_HERE = "import sys; sys.modules.update(rich=None, click=None, pygments=None)"
 FLOOR = "import fastapi, mangum, pydantic"
 NAIVE = """
 import os
@@ -66,7 +68,7 @@ def _cold_starts() -> list[Figure]:
             "naive": f"import sys; sys.path.insert(0, {folder!r}); import naive_handler",
             **{name: f"import functions.{name}.handler" for name in ("get_frames", "save_frames", "upload_image")},
         }
-        times = _in_turn({name: lambda code=code: _start(code) for name, code in contenders.items()}, STARTS)
+        times = _in_turn({name: partial(_start, code) for name, code in contenders.items()}, STARTS)
     return [
         _figure(f"INIT of {name}", times[name], peer, times[key], target)
         for name in ("get_frames", "save_frames", "upload_image")
@@ -78,14 +80,14 @@ def _cold_starts() -> list[Figure]:
 
 
 def _start(code: str) -> None:
-    subprocess.run([sys.executable, "-c", code], cwd=TOP, check=True)
+    subprocess.run([sys.executable, "-c", f"{ONLY_HERE}; {code}"], cwd=TOP, check=True)
 
 
 class _Session:
     """Warm calls of one signed-in user, whose handlers run in this process."""
 
     def __init__(self, stack: Stack) -> None:
-        keys = Keys.load_or_create(stack._state.keys_file)
+        keys = stack.keys
         self._subject = str(uuid.uuid4())
         self._url = stack.info["supabaseUrl"]
         now = int(time.time())
@@ -150,11 +152,11 @@ class _Session:
         times = _in_turn(
             {
                 "ours": lambda: self._call("save_frames", "POST", body={**ours, "frames": changed(ours["frames"])}),
-                "bare": lambda: self._bare.post(
-                    "/rpc/save_storyboard", json={"p_session": session, "p_frames": changed(rows)}
-                )
-                .raise_for_status()
-                .json(),
+                "bare": lambda: (
+                    self._bare.post("/rpc/save_storyboard", json={"p_session": session, "p_frames": changed(rows)})
+                    .raise_for_status()
+                    .json()
+                ),
             },
             SAVES,
         )

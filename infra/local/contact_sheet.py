@@ -173,9 +173,21 @@ def _lines(text: str, font: Font, room: int, most: int) -> Iterator[str]:
             count += 1
         line, words = " ".join(words[:count]), words[count:]
         cut = bool(words) and number == most
-        while line and font.getlength(line + "…" * cut) > room:
-            line, cut = line[:-1], True
+        if font.getlength(line + "…" * cut) > room:
+            line, cut = _longest_start(line, font, room), True
         yield line.rstrip(" ,.;:") + "…" if cut else line
+
+
+def _longest_start(line: str, font: Font, room: int) -> str:
+    """Return as much of the line as fits with an ellipsis behind it."""
+    fits, over = 0, len(line)
+    while over - fits > 1:
+        middle = (fits + over) // 2
+        if font.getlength(line[:middle] + "…") <= room:
+            fits = middle
+        else:
+            over = middle
+    return line[:fits]
 
 
 def _plain(text: str) -> str:

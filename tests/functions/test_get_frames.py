@@ -1,7 +1,9 @@
 """get_frames: the storyboard back to its owner, and to nobody else."""
 
+import json
 import uuid
 
+import httpx
 import psycopg
 import pytest
 
@@ -35,7 +37,7 @@ def test_answers_every_column_in_camel_case(alice: User) -> None:
 
 
 def test_unicode_comes_back_as_it_was_saved(alice: User) -> None:
-    text = "Ein Leuchtturmwärter – 灯台守 – маяк – 🐋\u2028\"quoted\" \\ back\nslash\ttab"
+    text = 'Ein Leuchtturmwärter – 灯台守 – маяк – 🐋\u2028"quoted" \\ back\nslash\ttab'
     given = storyboard(alice.subject, 1, originalPrompt=text)
     alice.save(given)
     assert alice.read(given["sessionId"]).json["session"]["originalPrompt"] == text
@@ -155,8 +157,6 @@ def test_a_storyboard_too_large_for_one_answer_comes_in_pages(alice: User) -> No
 
 def lambda_bytes(body: bytes) -> int:
     """Return the size of an answer as Lambda's runtime hands it on: the body as a JSON string."""
-    import json
-
     return len(json.dumps(body.decode(), ensure_ascii=False).encode()) + 1000
 
 
@@ -194,8 +194,6 @@ class TestPrivateBucket:
     def test_urls_are_signed_at_reading_time_and_paths_are_stored(
         self, alice: User, database: psycopg.Connection
     ) -> None:
-        import httpx
-
         uploaded = alice.upload(png()).json
         saved = alice.save(with_frames([frame(1, uploaded["imageUrl"])])).json
         shown = alice.read(saved["sessionId"]).json["frames"][0]
@@ -211,8 +209,6 @@ class TestPrivateBucket:
         assert path.startswith(f"{alice.subject}/frames/frame_1_")
 
     def test_a_guest_reads_what_it_uploaded_before_it_had_an_id(self, guest: Client) -> None:
-        import httpx
-
         uploaded = guest.upload(png()).json["imageUrl"]
         assert httpx.get(uploaded).status_code == 200
         saved = guest.save(with_frames([frame(1, uploaded)])).json

@@ -108,7 +108,9 @@ def save_in_process(subject: str, token: str, session_id: str, writer: int) -> i
     return int(answer.json["version"])
 
 
-def test_if_match_of_an_older_version_is_refused_with_the_current_one(alice: User, database: psycopg.Connection) -> None:
+def test_if_match_of_an_older_version_is_refused_with_the_current_one(
+    alice: User, database: psycopg.Connection
+) -> None:
     given = storyboard(alice.subject)
     alice.save(given)
     alice.save({**given, "mood": "dark"})
@@ -205,9 +207,7 @@ def foreign_urls(bob: User) -> list[str]:
     ]
 
 
-def test_images_from_elsewhere_are_refused_and_named(
-    alice: User, bob: User, database: psycopg.Connection
-) -> None:
+def test_images_from_elsewhere_are_refused_and_named(alice: User, bob: User, database: psycopg.Connection) -> None:
     for url in foreign_urls(bob):
         given = with_frames([frame(1, image_url(alice.subject)), frame(2, url.replace("ALICE", alice.subject))])
         answer = alice.save(given)
@@ -374,9 +374,7 @@ def test_a_refusal_names_the_field(
 
 def test_a_failure_in_the_middle_leaves_nothing(alice: User, database: psycopg.Connection) -> None:
     given = storyboard(alice.subject, 3)
-    database.execute(
-        "alter table public.video_frames add constraint fails_here check (description <> 'fails here')"
-    )
+    database.execute("alter table public.video_frames add constraint fails_here check (description <> 'fails here')")
     try:
         given["frames"][2]["description"] = "fails here"
         assert alice.save(given).status == 503

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from PIL import Image
 
+from shared.settings import settings
 from tests.client import Client
 from tests.people import User
 from tests.shared.image_files import encoded, gradient, noise
@@ -34,9 +35,7 @@ def test_answers_the_contract_and_what_was_stored(alice: User) -> None:
     assert (body["frameId"], body["userId"]) == (3, alice.subject)
     assert (body["width"], body["height"]) == (640, 360)
     assert (body["originalBytes"], body["sha256"]) == (len(image), sha256)
-    assert urlsplit(body["imageUrl"]).path.endswith(
-        f"/videomaker/{alice.subject}/frames/frame_3_{sha256[:16]}.webp"
-    )
+    assert urlsplit(body["imageUrl"]).path.endswith(f"/videomaker/{alice.subject}/frames/frame_3_{sha256[:16]}.webp")
     served = httpx.get(body["imageUrl"])
     assert served.headers["content-type"] == body["mimeType"] == "image/webp"
     assert len(served.content) == body["bytes"]
@@ -102,8 +101,6 @@ def test_uploads_made_in_parallel_without_an_id_end_in_one_session(guest: Client
 
 
 def test_guests_are_refused_where_guest_access_is_off(guest: Client, function_environment: pytest.MonkeyPatch) -> None:
-    from shared.settings import settings
-
     function_environment.setenv("GUEST_ACCESS", "off")
     settings.cache_clear()
     answer = guest.upload(png())
@@ -140,7 +137,9 @@ def test_what_is_no_good_image_is_refused_and_nothing_is_stored(
     data, code = REFUSED[name]
     answer = alice.upload(data)
     assert 400 <= answer.status < 500
-    assert answer.code == code or (name in ("pdf", "html") and answer.code in ("unsupported_image_type", "not_an_image"))
+    assert answer.code == code or (
+        name in ("pdf", "html") and answer.code in ("unsupported_image_type", "not_an_image")
+    )
     assert names(database, alice) == []
 
 

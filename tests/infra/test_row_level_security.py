@@ -65,12 +65,16 @@ class World:
     def fresh(self) -> None:
         """Put one row of the owner's into each table."""
         owner = self.subjects["owner"]
-        self.database.execute("delete from public.video_sessions where user_id = any(%s)", (list(self.subjects.values()),))
-        self.database.execute("delete from public.idempotency_keys where user_id = any(%s)", (list(self.subjects.values()),))
+        self.database.execute(
+            "delete from public.video_sessions where user_id = any(%s)", (list(self.subjects.values()),)
+        )
+        self.database.execute(
+            "delete from public.idempotency_keys where user_id = any(%s)", (list(self.subjects.values()),)
+        )
         self.session_id = str(uuid.uuid4())
         self.database.execute(
-            "insert into public.video_sessions (session_id, user_id, original_prompt, video_duration, frame_count, style,"
-            " mood) values (%s, %s, 'p', 5, 1, 's', 'm')",
+            "insert into public.video_sessions (session_id, user_id, original_prompt, video_duration, frame_count,"
+            " style, mood) values (%s, %s, 'p', 5, 1, 's', 'm')",
             (self.session_id, owner),
         )
         self.database.execute(
@@ -176,9 +180,9 @@ def attempt_file(world: World, person: str, folder: str, operation: str) -> bool
     if answer.status_code != 200:
         return False
     if operation in ("list", "remove_many"):
-        return answer.json() != []
+        return bool(answer.json())
     if operation == "sign_many":
-        return answer.json()[0]["signedURL"] is not None
+        return bool(answer.json()[0]["signedURL"])
     return True
 
 
@@ -287,7 +291,9 @@ def test_saving_the_address_of_a_private_file_is_no_way_to_read_it(files: World,
     row = another(files, "video_frames", {"image_url": mine}) | {column: secret}
     assert files.request("owner", "POST", "/rest/v1/video_frames", json=row).status_code == 403
     only = {"session_id": f"eq.{files.session_id}"}
-    assert files.request("owner", "PATCH", "/rest/v1/video_frames", params=only, json={column: secret}).status_code == 403
+    assert (
+        files.request("owner", "PATCH", "/rest/v1/video_frames", params=only, json={column: secret}).status_code == 403
+    )
     assert files.request("owner", "GET", f"/storage/v1/object/videomaker/{secret}").status_code == 400
 
 
@@ -313,8 +319,13 @@ def test_functions_of_the_private_schema_cannot_be_called(world: World) -> None:
         assert answer.status_code == 404, json.dumps(answer.json())
 
 
+ARGUMENTS: dict[str, dict[str, object]] = {
+    "save_storyboard": {"p_session": {}, "p_frames": []},
+    "check_storyboard": {"p_session_id": "x", "p_if_version": None, "p_image_paths": []},
+}
+
+
 def test_anonymous_callers_cannot_save(world: World) -> None:
-    for name in ("save_storyboard", "check_storyboard"):
-        arguments = {"p_session": {}, "p_frames": []} if name == "save_storyboard" else {
-            "p_session_id": "x", "p_if_version": None, "p_image_paths": []}  # fmt: skip
-        assert world.request("anon", "POST", f"/rest/v1/rpc/{name}", json=arguments).status_code == 401
+    for name, arguments in ARGUMENTS.items():
+        answer = world.request("anon", "POST", f"/rest/v1/rpc/{name}", json=arguments)
+        assert answer.status_code == 401

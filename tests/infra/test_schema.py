@@ -69,10 +69,12 @@ def test_it_adds_to_tables_that_were_there_before(stack: Stack, database: Databa
         for table, columns in CONTRACT.items():
             listed = ", ".join(f"{name} {kind}" for name, kind in columns.items() if name not in ("id", "session_id"))
             unique = "unique" if table == "video_sessions" else ""
-            database.execute(f"create table public.{table} (id serial primary key, session_id varchar(255) {unique}, {listed})")
+            database.execute(
+                f"create table public.{table} (id serial primary key, session_id varchar(255) {unique}, {listed})"
+            )
         database.execute(
-            "insert into public.video_sessions (session_id, user_id, original_prompt, video_duration, frame_count, style,"
-            " mood, status) values ('old', 'u', 'p', 100000, 0, 's', 'm', 'weird')"
+            "insert into public.video_sessions (session_id, user_id, original_prompt, video_duration, frame_count,"
+            " style, mood, status) values ('old', 'u', 'p', 100000, 0, 's', 'm', 'weird')"
         )
         for path in sorted(INFRA.glob("schema/*.sql")):
             database.execute(path.read_bytes())
@@ -220,7 +222,9 @@ def test_a_status_that_does_not_exist_is_refused(database: Database) -> None:
 def test_updated_at_is_kept_by_the_database(database: Database) -> None:
     with database.transaction(force_rollback=True):
         row_with_status(database, "video_sessions", "frames_generated")
-        database.execute("update public.video_sessions set updated_at = '2000-01-01', mood = 'x' where session_id = 's'")
+        database.execute(
+            "update public.video_sessions set updated_at = '2000-01-01', mood = 'x' where session_id = 's'"
+        )
         found = database.execute(
             "select updated_at > now() - interval '1 hour' from public.video_sessions where session_id = 's'"
         ).fetchone()

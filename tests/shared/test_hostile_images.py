@@ -158,6 +158,13 @@ def test_script_in_a_jpeg_segment_does_not_survive(marker: int) -> None:
     assert b"script" not in stored.image.data
 
 
+def test_short_adobe_segment_does_not_break_a_kept_jpeg() -> None:
+    file = encoded(noise(96, 64), "JPEG", quality=5)
+    kept = optimise(file[:2] + segment(0xEE, b"Adobe\0\x64") + file[2:]).image
+    assert kept.mime_type == "image/jpeg"
+    assert decoded(kept.data).tobytes() == decoded(file).tobytes()
+
+
 def test_script_between_the_scans_of_a_jpeg_does_not_survive() -> None:
     file = encoded(noise(96, 64), "JPEG", quality=5, progressive=True)
     second = file.index(b"\xff\xda", file.index(b"\xff\xda") + 2)
@@ -233,6 +240,7 @@ def mend(data: bytes) -> bytes:
     return out
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on damaged EXIF
 @settings(max_examples=300, deadline=None)
 @given(
     seed=st.sampled_from(SEEDS),

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
+from supabase import create_client
 
 from infra.local.keys import Keys
 from shared import identity
@@ -58,8 +59,6 @@ def test_a_users_token_of_either_kind_makes_its_caller(keys: Keys, claims: Claim
 
 
 def test_a_real_signed_in_user_saves_and_reads(stack: object, new_user: object) -> None:
-    from supabase import create_client
-
     client = create_client(settings().supabase_url, settings().anon_key)
     session = client.auth.sign_up({"email": f"{uuid.uuid4()}@example.com", "password": "correct horse"}).session
     assert session
@@ -70,8 +69,6 @@ def test_a_real_signed_in_user_saves_and_reads(stack: object, new_user: object) 
 
 
 def test_a_real_anonymous_user_saves_and_reads(stack: object) -> None:
-    from supabase import create_client
-
     session = create_client(settings().supabase_url, settings().anon_key).auth.sign_in_anonymously().session
     assert session
     given = storyboard(session.user.id)
@@ -120,7 +117,7 @@ def test_unsigned_tokens_are_refused(claims: Claims, name: str) -> None:
 
 def test_the_public_key_is_no_hmac_secret(claims: Claims, keys: Keys) -> None:
     private = serialization.load_pem_private_key(keys.es256_private_pem.encode(), None)
-    public = private.public_key().public_bytes(  # type: ignore[union-attr]
+    public = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     for header in ({"alg": "HS256", "typ": "JWT", "kid": keys.kid}, {"alg": "HS256", "typ": "JWT"}):
@@ -260,7 +257,7 @@ def test_a_rotated_key_is_fetched_when_its_id_is_unknown(
     assert key_server.asked == 1
     key_server.keys += new.public_jwks()["keys"]
     clock = time.monotonic() + identity._REFETCH_SECONDS + 1
-    monkeypatch.setattr(identity.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
     assert caller(new.sign(own_claims(key_server)))
     assert key_server.asked == 2
 
@@ -278,7 +275,7 @@ def test_keys_are_fetched_anew_after_ten_minutes(key_server: KeyServer, monkeypa
     token = keys.sign(own_claims(key_server))
     caller(token)
     clock = time.monotonic() + 601
-    monkeypatch.setattr(identity.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
     key_server.keys = []
     assert refusal(token) == "invalid_token"
 

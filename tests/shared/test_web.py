@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Callable
 
 import pytest
 
+from functions.get_frames import handler as get_frames
+from infra.migrate import INFRA
 from shared import errors
 from shared.errors import PROBLEMS, AppError
+from shared.settings import settings
 from tests.client import Client, Context, event, invoke
 from tests.people import User
-from tests.storyboards import storyboard
+from tests.storyboards import png, storyboard
 
 FUNCTIONS = ("upload_image", "save_frames", "get_frames")
 PROBLEM_MEMBERS = {"success", "type", "title", "status", "detail", "code", "requestId"}
@@ -20,7 +22,9 @@ PROBLEM_MEMBERS = {"success", "type", "title", "status", "detail", "code", "requ
 def test_a_function_answers_at_its_root_and_behind_the_apps_rewrite(alice: User, path: str) -> None:
     given = storyboard(alice.subject)
     alice.save(given)
-    asked = event("GET", path, query={"sessionId": given["sessionId"]}, headers={"Authorization": f"Bearer {alice.token}"})
+    asked = event(
+        "GET", path, query={"sessionId": given["sessionId"]}, headers={"Authorization": f"Bearer {alice.token}"}
+    )
     assert invoke("get_frames", asked).status == 200
 
 
@@ -30,7 +34,9 @@ def test_other_paths_are_not_found(guest: Client, path: str) -> None:
     assert (answer.status, answer.code) == (404, "not_found")
 
 
-@pytest.mark.parametrize(("function", "method"), [("upload_image", "GET"), ("save_frames", "DELETE"), ("get_frames", "POST")])
+@pytest.mark.parametrize(
+    ("function", "method"), [("upload_image", "GET"), ("save_frames", "DELETE"), ("get_frames", "POST")]
+)
 def test_other_methods_are_refused_naming_the_right_one(guest: Client, function: str, method: str) -> None:
     answer = invoke(function, event(method, "/"))
     assert (answer.status, answer.code) == (405, "method_not_allowed")
@@ -55,8 +61,6 @@ def test_every_answer_has_an_id_and_timings(guest: Client, function: str) -> Non
 
 
 def test_timings_name_the_parts(alice: User) -> None:
-    from tests.storyboards import png
-
     parts = alice.upload(png()).headers["server-timing"]
     assert [part.partition(";")[0] for part in parts.split(", ")] == ["auth", "image", "storage", "total"]
 
@@ -69,7 +73,9 @@ def test_the_clients_request_id_is_kept_where_it_is_a_plain_one(guest: Client) -
         assert answer.headers["x-request-id"] == context.aws_request_id
 
 
-@pytest.mark.parametrize("body", ["", "{", "[1,", "nul", '{"a": 1}}', "\x00", '{"frames": ' + "9" * 5000 + "}", "[" * 100_000])
+@pytest.mark.parametrize(
+    "body", ["", "{", "[1,", "nul", '{"a": 1}}', "\x00", '{"frames": ' + "9" * 5000 + "}", "[" * 100_000]
+)
 def test_what_is_no_json_is_a_400_or_names_what_is_missing(alice: User, body: str) -> None:
     answer = alice.post_raw("save_frames", body)
     assert (answer.status, answer.code) in [(400, "invalid_json"), (422, "validation_failed")]
@@ -80,7 +86,9 @@ def test_bytes_that_are_no_utf_8_are_a_400(alice: User) -> None:
     assert (answer.status, answer.code) == (400, "invalid_json")
 
 
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "image/png", "multipart/form-data; boundary=x", "%%%"])
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "image/png", "multipart/form-data; boundary=x", "%%%"]
+)
 def test_another_content_type_is_a_415(alice: User, kind: str) -> None:
     answer = alice.post_raw("save_frames", json.dumps(storyboard(alice.subject)), Content_Type=kind)
     assert (answer.status, answer.code) == (415, "unsupported_media_type")
@@ -110,14 +118,12 @@ def test_a_refusal_never_echoes_what_was_sent(alice: User) -> None:
 def test_an_unexpected_error_is_a_500_that_tells_nothing(
     alice: User, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    from functions.get_frames import handler
-
     def broken(*_: object) -> None:
         raise RuntimeError("the password is hunter2")
 
     given = storyboard(alice.subject)
     alice.save(given)
-    monkeypatch.setattr(handler, "session_of", broken)
+    monkeypatch.setattr(get_frames, "session_of", broken)
     answer = alice.read(given["sessionId"])
     assert (answer.status, answer.code) == (500, "internal_error")
     assert "hunter2" not in answer.body.decode()
@@ -136,8 +142,6 @@ def test_many_errors_are_cut_to_a_readable_number(alice: User) -> None:
 def test_missing_settings_are_a_503_that_names_them_to_the_operator(
     guest: Client, function_environment: pytest.MonkeyPatch
 ) -> None:
-    from shared.settings import settings
-
     function_environment.delenv("SUPABASE_URL")
     settings.cache_clear()
     answer = guest.read("x")
@@ -158,8 +162,6 @@ def test_a_503_always_says_when_to_come_back() -> None:
 
 
 def test_every_code_that_sql_raises_is_in_the_table() -> None:
-    from infra.migrate import INFRA
-
     raised = {
         code
         for path in INFRA.glob("schema/*.sql")
@@ -170,8 +172,6 @@ def test_every_code_that_sql_raises_is_in_the_table() -> None:
 
 
 def test_the_status_that_sql_asks_for_is_the_tables() -> None:
-    from infra.migrate import INFRA
-
     for path in INFRA.glob("schema/*.sql"):
         for status, code in re.findall(r"errcode = 'PT(\d+)', message = '(\w+)'", path.read_text()):
             assert errors.PROBLEMS[code].status == int(status)

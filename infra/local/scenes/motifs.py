@@ -40,6 +40,8 @@ def paper_boat(
 
 
 def starfield(rng: Random, dense: Image.Image) -> Image.Image:
+    """Return a mask of stars in the upper two thirds, more of them where the given mask is bright."""
+
     def draw(pen: ImageDraw.ImageDraw, scale: int) -> None:
         for _ in range(2600):
             x, y = rng.uniform(0, WIDTH - 1), rng.uniform(0, 500)

@@ -1,0 +1,28 @@
+"""How measurements are summed up."""
+
+import pytest
+
+from infra.local.figures import compared, table
+
+
+def test_ratio_is_the_median_of_the_pairs_not_of_the_sums() -> None:
+    figure = compared("upload", "ms", "encoder", [(10, 10), (12, 10), (300, 100)], limit=1.3)
+    assert (figure.value, figure.peer_value) == (12, 10)
+    assert figure.ratio == pytest.approx(1.2)
+    assert figure.met is True
+    assert figure.target == "≤ 1.3 ×"
+
+
+def test_target_that_is_missed_says_so() -> None:
+    assert compared("upload", "ms", "encoder", [(14, 10)], limit=1.3).met is False
+
+
+def test_table_is_aligned_and_leaves_out_what_has_no_target() -> None:
+    text = table(
+        [compared("a", "ms", "p", [(1, 2)]), compared("a longer name", "ms", "peer", [(1, 1), (3, 1)], limit=2)]
+    )
+    lines = text.splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert lines[2].rstrip(" |").endswith("-")
+    assert "2.00 ×" in lines[3]
+    assert "yes" in lines[3]
