@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
         case "reset":
             return reset(default_folder())
         case "demo":
-            from infra.local import demo  # noqa: PLC0415 - what it draws with takes long to load
+            from infra.local.demo import run as demo  # noqa: PLC0415 - what it draws with takes long to load
 
             return demo.main(rest)
         case _:

@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageFont
 
-from infra.local.contact_sheet import SheetFrame, _lines, contact_sheet
+from infra.local.demo.contact_sheet import SheetFrame, _lines, contact_sheet
 
 
 def frame(number: int, caption: str = "A caption", size: tuple[int, int] = (160, 90)) -> SheetFrame:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.figures import compared, table
+from infra.local.bench.figures import compared, table
 
 
 def test_ratio_is_the_median_of_the_pairs_not_of_the_sums() -> None:

@@ -4,7 +4,7 @@ from io import BytesIO
 
 from PIL import Image, ImageStat
 
-from infra.local.sample_frames import ORIGINAL_PROMPT, STORY_OVERVIEW, STORY_TITLE, draw_frames
+from infra.local.demo.sample_frames import ORIGINAL_PROMPT, STORY_OVERVIEW, STORY_TITLE, draw_frames
 
 
 def test_six_different_frames_worth_looking_at() -> None:

@@ -4,8 +4,8 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw
 
-from infra.local.scenes.motifs import paper_boat
-from infra.local.scenes.paint import (
+from infra.local.demo.scenes.motifs import paper_boat
+from infra.local.demo.scenes.paint import (
     below,
     clouds,
     conifer,

@@ -4,7 +4,7 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from infra.local.scenes.paint import WIDTH, Colour, Point, mix, polygon, shaded, shape, veiled
+from infra.local.demo.scenes.paint import WIDTH, Colour, Point, mix, polygon, shaded, shape, veiled
 
 
 def paper_boat(

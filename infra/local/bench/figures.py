@@ -1,6 +1,7 @@
 """Measured figures: a value beside a peer's, taken in turns within one run, so that the ratio holds anywhere."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
@@ -41,6 +42,18 @@ def compared(
         met=None if limit is None else ratio <= limit,
         spread=(high - low) / ratio,
     )
+
+
+def in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return each contender's times in milliseconds; the first round warms up and does not count."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + 1):
+        for name, run in contenders.items():
+            started = time.perf_counter()
+            run()
+            if turn:
+                times[name].append((time.perf_counter() - started) * 1000)
+    return times
 
 
 def table(figures: Sequence[Figure]) -> str:

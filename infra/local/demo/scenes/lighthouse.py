@@ -5,8 +5,8 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from infra.local.scenes.motifs import paper_boat
-from infra.local.scenes.paint import (
+from infra.local.demo.scenes.motifs import paper_boat
+from infra.local.demo.scenes.paint import (
     HEIGHT,
     SIZE,
     WIDTH,

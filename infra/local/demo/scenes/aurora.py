@@ -4,8 +4,8 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from infra.local.scenes.motifs import paper_boat, starfield
-from infra.local.scenes.paint import (
+from infra.local.demo.scenes.motifs import paper_boat, starfield
+from infra.local.demo.scenes.paint import (
     SIZE,
     WIDTH,
     Point,

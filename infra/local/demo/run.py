@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from infra.local import sample_frames
-from infra.local.contact_sheet import SheetFrame, contact_sheet
+from infra.local.demo import sample_frames
+from infra.local.demo.contact_sheet import SheetFrame, contact_sheet
 from infra.local.stack import Stack
 from infra.local.state import StackError, default_folder, running_info
 

@@ -8,8 +8,8 @@ from time import process_time
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from infra.local.figures import Figure, compared, table
-from infra.local.sample_frames import draw_frames
+from infra.local.bench.figures import Figure, compared, table
+from infra.local.demo.sample_frames import draw_frames
 from shared.images import METHOD, QUALITY, optimise
 
 _ROUNDS = 3
@@ -52,8 +52,8 @@ def _encode(image: Image.Image) -> None:
 def _files() -> Iterator[tuple[str, bytes]]:
     """Yield uploads as they come: by subject, size and type."""
     paintings = [Image.open(io.BytesIO(frame.png)).convert("RGB") for frame in draw_frames()]
-    photo = _photo(Random(1))  # noqa: S311
-    text, noise = _text(), _noise(Random(2))  # noqa: S311
+    photo = _photo(Random(1))
+    text, noise = _text(), _noise(Random(2))
     for name, image, size in (
         ("painting", paintings[1], _MEGAPIXEL),
         ("painting", paintings[2], _FULL_HD),

@@ -9,12 +9,12 @@ from typing import Final
 
 from PIL import Image
 
-from infra.local.scenes.aurora import aurora
-from infra.local.scenes.city import city
-from infra.local.scenes.dawn import dawn
-from infra.local.scenes.forest import forest
-from infra.local.scenes.lighthouse import lighthouse
-from infra.local.scenes.stars import stars
+from infra.local.demo.scenes.aurora import aurora
+from infra.local.demo.scenes.city import city
+from infra.local.demo.scenes.dawn import dawn
+from infra.local.demo.scenes.forest import forest
+from infra.local.demo.scenes.lighthouse import lighthouse
+from infra.local.demo.scenes.stars import stars
 
 STORY_TITLE: Final = "The Paper Boat"
 STORY_OVERVIEW: Final = (
@@ -94,5 +94,5 @@ def draw_frames() -> list[SampleFrame]:
 def _draw(frame_id: int, scene: _Scene) -> SampleFrame:
     name, paint, description, prompt = scene
     out = io.BytesIO()
-    paint(Random(paint.__name__)).save(out, "PNG", compress_level=1)  # noqa: S311 (no secret)
+    paint(Random(paint.__name__)).save(out, "PNG", compress_level=1)
     return SampleFrame(frame_id, name, out.getvalue(), description, prompt)
