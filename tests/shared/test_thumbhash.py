@@ -33,7 +33,6 @@ def pattern(width: int, height: int, alpha: str) -> bytes:
         (18, 32, "opaque", "3OcJHAgwB3Vph3ZoaHhxYAxvjQ=="),
         (32, 32, "alpha", "YBiGFQYXIDhTWql4aDBFClSHR3iHZ2aAgw=="),
         (32, 1, "opaque", "1BkqeYp1h4iIiAiKY4gAjic="),
-        (1, 32, "opaque", "jsgdMRAIhXqIh4eHGHB3v4g="),
         (1, 1, "opaque", "wwYKVwAI9wiIh4hwj3CI+AiIcH/4AAAA"),
         (100, 75, "alpha", "HwiCBIIHlpY3SUAzuL8DyQpjY6CnJyZ7AA=="),
         (7, 5, "clear", "AAiCBIAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="),
