@@ -76,12 +76,13 @@ def event(
     return found
 
 
-def invoke(function: str, given: JsonObject, context: Context | None = None) -> Answer:
-    """Run one function's handler in this process."""
+def invoke(function: str, given: JsonObject, context: Context | None = None, *, broken: bool = False) -> Answer:
+    """Run one function's handler in this process; a 500 fails the test, unless it broke the function itself."""
     handler = importlib.import_module(f"functions.{function}.handler").handler
     result = handler(given, context or Context())
     body = result.get("body") or ""
     raw = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode()
+    assert (result["statusCode"] == 500) == broken, raw
     return Answer(result["statusCode"], result["headers"], raw)
 
 

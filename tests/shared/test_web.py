@@ -124,7 +124,8 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing(
     given = storyboard(alice.subject)
     alice.save(given)
     monkeypatch.setattr(get_frames, "session_of", broken)
-    answer = alice.read(given["sessionId"])
+    asked = event("GET", query={"sessionId": given["sessionId"]}, headers={"Authorization": f"Bearer {alice.token}"})
+    answer = invoke("get_frames", asked, broken=True)
     assert (answer.status, answer.code) == (500, "internal_error")
     assert "hunter2" not in answer.body.decode()
     logged = caplog.text + capfd.readouterr().out
