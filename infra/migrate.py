@@ -26,12 +26,23 @@ comment on table private.migrations is 'Which SQL files were applied here, by th
 alter table private.migrations enable row level security;
 revoke all on private.migrations from public, anon, authenticated;
 """
+_TARGET = """
+insert into private.webhook_targets (name, url, secret) values ('storage_webhook', %s, %s)
+on conflict (name) do update set url = excluded.url, secret = excluded.secret
+"""
 
 
-def migrate(database_url: str, *, bucket_access: str | None = None, again: bool = False) -> list[str]:
+def migrate(
+    database_url: str,
+    *,
+    bucket_access: str | None = None,
+    storage_webhook: tuple[str, str] | None = None,
+    again: bool = False,
+) -> list[str]:
     """Apply new and changed files and return their names; with `again`, all of them.
 
     `bucket_access` is `public` or `private`; without it the bucket is made public and an existing one left alone.
+    `storage_webhook` is the address of that function and its secret; without it an earlier one stays.
     """
     with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -53,6 +64,8 @@ def migrate(database_url: str, *, bucket_access: str | None = None, again: bool 
                 (name, checksum),
             )
             changed.append(name)
+        if storage_webhook:
+            cursor.execute(_TARGET, storage_webhook)
         if changed:
             cursor.execute("notify pgrst, 'reload schema'")
     return changed
@@ -75,7 +88,15 @@ def main() -> int:
     bucket_access = os.environ.get("BUCKET_ACCESS") or None
     if bucket_access not in (None, "public", "private"):
         parser.error("BUCKET_ACCESS is public or private")
-    changed = migrate(arguments.database_url, bucket_access=bucket_access, again=arguments.again)
+    url, secret = (os.environ.get(f"STORAGE_WEBHOOK_{name}") for name in ("URL", "SECRET"))
+    if bool(url) != bool(secret):
+        parser.error("give STORAGE_WEBHOOK_URL and STORAGE_WEBHOOK_SECRET together")
+    changed = migrate(
+        arguments.database_url,
+        bucket_access=bucket_access,
+        storage_webhook=(url, secret) if url and secret else None,
+        again=arguments.again,
+    )
     sys.stdout.write("".join(f"applied {name}\n" for name in changed) or "nothing to apply\n")
     return 0
 

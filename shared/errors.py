@@ -76,6 +76,31 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "Image too large",
         "An image in the body may have 4 MiB at most once decoded. Use `create_upload` for larger files.",
     ),
+    # Direct uploads
+    "upload_not_found": Problem(
+        404, "Upload not found", "No upload of yours has this `uploadId`. Check it, and who is signed in."
+    ),
+    "quota_exceeded": Problem(
+        403, "Quota exceeded", "Your uploads would exceed your storage. Delete some, or let unused tickets expire."
+    ),
+    "sha256_mismatch": Problem(
+        422, "SHA-256 mismatch", "The file that arrived is not the one that was announced. Ask for a new ticket."
+    ),
+    "not_media": Problem(422, "Not video or audio", "The bytes are not of the kind that was announced."),
+    "upload_missing": Problem(410, "Upload missing", "The file was gone before it was processed. Upload it again."),
+    "processing_failed": Problem(
+        500, "Processing failed", "The file could not be processed in three tries. Upload it again."
+    ),
+    # Files that an app puts straight into Storage
+    "invalid_webhook_secret": Problem(
+        401, "Invalid webhook secret", "Send STORAGE_WEBHOOK_SECRET of this service as `X-Webhook-Secret`."
+    ),
+    "webhook_expired": Problem(
+        401, "Webhook expired", "The event is more than five minutes old, or a clock is wrong. Send it at once."
+    ),
+    "invalid_object_name": Problem(
+        422, "Invalid object name", "Name the file without empty, `.` and `..` segments and without `%`."
+    ),
     # What this service stands on
     "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
     "internal_error": Problem(

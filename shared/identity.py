@@ -44,6 +44,11 @@ class Caller:
     named_itself: bool = True
     """False for a guest whose id was minted just now."""
 
+    @property
+    def folder(self) -> str | None:
+        """The folder for its files; None for a client that does not know yet who it will be."""
+        return self.subject if self.named_itself else None
+
     def access(self) -> Access:
         """Return Postgres and Storage as this caller sees them."""
         return supabase_access.as_caller(self.token)

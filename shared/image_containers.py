@@ -3,15 +3,20 @@
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from shared.errors import AppError
+from shared.image_avif import frame_sizes
 
 Format = Literal["PNG", "JPEG", "WEBP", "GIF", "AVIF"]
 
 MAX_PIXELS: Final = 40_000_000
+# Only streams of several frames may choose another size for a frame than they announce, rounded up to powers of 2.
+_MAX_FRAME_PIXELS: Final = 4 * MAX_PIXELS
+_MAX_INTERLACED_BYTES: Final = 200_000_000
+_PNG_CHANNELS: Final = {2: 3, 4: 2, 6: 4}
 _MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024
 # Each scan of a progressive JPEG costs a pass over the whole image, however short. Encoders write about ten.
 _MAX_JPEG_SCANS: Final = 100
@@ -42,27 +47,33 @@ def check_dimensions(width: int, height: int) -> None:
 
 def read_png(data: bytes) -> ImageFile:
     """Return the PNG with its still picture only: text chunks can inflate a thousandfold."""
-    kept, exif, profile = [data[:8]], b"", b""
+    kept, exif, profile = [memoryview(data)[:8]], b"", b""
     for kind, chunk in _png_chunks(data):
         if kind == b"IHDR":
-            check_dimensions(*struct.unpack_from(">II", chunk, 8))
+            _check_png_header(*struct.unpack_from(">IIBBBBB", chunk, 8))
         if kind in {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}:
-            if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-                raise AppError("image_truncated")
             kept.append(chunk)
         elif kind == b"eXIf":
-            exif = chunk[8:-4]
+            exif = bytes(chunk[8:-4])
         elif kind == b"iCCP":
-            profile = _inflate_profile(chunk[8:-4])
+            profile = _inflate_profile(bytes(chunk[8:-4]))
     return ImageFile("PNG", b"".join(kept), exif, profile)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _check_png_header(
+    width: int, height: int, depth: int, colour: int, _compression: int, _filter: int, interlaced: int
+) -> None:
+    check_dimensions(width, height)
+    if interlaced and width * height * depth * _PNG_CHANNELS.get(colour, 1) > 8 * _MAX_INTERLACED_BYTES:
+        raise AppError("too_many_pixels", "An interlaced PNG must be held whole. Save it without interlacing.")
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Yield type and whole chunk, up to and with IEND."""
-    at, kind = 8, b""
+    at, kind, view = 8, b"", memoryview(data)
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", data, at)
-        chunk = data[at : at + 12 + length]
+        chunk = view[at : at + 12 + length]
         if len(chunk) < 12 + length:
             raise AppError("image_truncated")
         yield kind, chunk
@@ -97,36 +108,37 @@ def read_jpeg(data: bytes) -> ImageFile:
     """
     if data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
         raise AppError("unsupported_image_type", "The JPEG has too many scans. Save it again as a plain JPEG.")
-    kept, exif, profile, last = [data[:2]], b"", dict[int, bytes](), 0
+    kept, exif, profile, last = [memoryview(data)[:2]], b"", dict[int, bytes](), 0
     for last, segment in _jpeg_segments(data):
+        name = bytes(segment[4:16])
         if last in _JPEG_FRAMES:
             height, width = struct.unpack_from(">HH", segment, 5)
             check_dimensions(width, height)
         if last in _JPEG_KEPT:
             kept.append(segment)
-        elif last == 0xE0 and segment.startswith(b"JFIF\0", 4):
-            kept.append(_JFIF)
-        elif last == 0xE1 and segment.startswith(b"Exif\0\0", 4):
-            exif = exif or segment[4:]
-        elif last == 0xE2 and segment.startswith(b"ICC_PROFILE\0", 4):
-            profile[segment[16]] = segment[18:]
-        elif last == 0xEE and segment.startswith(b"Adobe", 4) and len(segment) >= 16:
-            kept.append(b"\xff\xee\0\x0e" + segment[4:16])
+        elif last == 0xE0 and name.startswith(b"JFIF\0"):
+            kept.append(memoryview(_JFIF))
+        elif last == 0xE1 and name.startswith(b"Exif\0\0"):
+            exif = exif or bytes(segment[4:])
+        elif last == 0xE2 and name == b"ICC_PROFILE\0":
+            profile[segment[16]] = bytes(segment[18:])
+        elif last == 0xEE and name.startswith(b"Adobe") and len(segment) >= 16:
+            kept.append(memoryview(b"\xff\xee\0\x0e" + segment[4:16]))
     icc_profile = b"".join(profile[number] for number in sorted(profile))
     clean = last == _EOI
     return ImageFile("JPEG", b"".join(kept) if clean else data, exif, icc_profile, clean)
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, memoryview]]:
     """Yield marker and segment, a scan's data with its header, until the image ends or oddities come."""
-    at = 2
+    at, view = 2, memoryview(data)
     while data.startswith(b"\xff", at):
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
             continue
         if marker == _EOI:
-            yield marker, data[at : at + 2]
+            yield marker, view[at : at + 2]
             return
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker not in _JPEG_KEPT | _JPEG_DROPPED or not at + 4 <= end <= len(data):
@@ -136,51 +148,58 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             if found is None:
                 return
             end = found.start()
-        yield marker, data[at:end]
+        yield marker, view[at:end]
         at = end
 
 
 def read_webp(data: bytes) -> ImageFile:
-    """Return the WebP in the simplest container for its picture; an animation loses its tail only."""
+    """Return the WebP's still picture in the simplest container; an animation's first, without what is around it."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise AppError("image_truncated")
-    chunks = _webp_chunks(data, end)
-    exif, profile, extended = (chunks.get(kind, b"") for kind in (b"EXIF", b"ICCP", b"VP8X"))
+    chunks = _webp_chunks(memoryview(data)[12:end])
+    exif, profile, extended = (bytes(chunks.get(kind, b"")) for kind in (b"EXIF", b"ICCP", b"VP8X"))
     if extended:
         check_dimensions(*(1 + int.from_bytes(extended[at : at + 3], "little") for at in (4, 7)))
-    if b"ANMF" in chunks:
-        return ImageFile("WEBP", data[:end], exif, profile)
+    frame = chunks.get(b"ANMF")
+    picture = _webp_picture(chunks if frame is None else _webp_chunks(frame[16:]))
+    file = b"".join((struct.pack("<4sI4s", b"RIFF", 4 + sum(map(len, picture)), b"WEBP"), *picture))
+    return ImageFile("WEBP", file, exif, profile, clean=frame is None)
+
+
+def _webp_picture(chunks: Mapping[bytes, memoryview]) -> list[bytes | memoryview]:
+    """Return the chunks of one picture, whose size is checked."""
     if b"VP8L" in chunks:
-        picture = _webp_chunk(b"VP8L", chunks[b"VP8L"])
         (bits,) = struct.unpack_from("<I", chunks[b"VP8L"], 1)
         check_dimensions(1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
-    else:
-        lossy = chunks.get(b"VP8 ", b"")
-        picture = _webp_chunk(b"VP8 ", lossy)
-        width, height = struct.unpack_from("<HH", lossy, 6)
-        check_dimensions(width & 0x3FFF, height & 0x3FFF)
-        if extended and b"ALPH" in chunks:
-            header = _webp_chunk(b"VP8X", b"\x10" + bytes(3) + extended[4:10])
-            picture = header + _webp_chunk(b"ALPH", chunks[b"ALPH"]) + picture
-    return ImageFile("WEBP", _webp_chunk(b"RIFF", b"WEBP" + picture), exif, profile, clean=True)
+        return _webp_chunk(b"VP8L", chunks[b"VP8L"])
+    if b"VP8 " not in chunks:
+        raise AppError("image_truncated")
+    width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", chunks[b"VP8 "], 6))
+    check_dimensions(width, height)
+    picture = _webp_chunk(b"VP8 ", chunks[b"VP8 "])
+    if b"ALPH" not in chunks:
+        return picture
+    canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    extended = memoryview(b"\x10" + bytes(3) + canvas)
+    return [*_webp_chunk(b"VP8X", extended), *_webp_chunk(b"ALPH", chunks[b"ALPH"]), *picture]
 
 
-def _webp_chunks(data: bytes, end: int) -> dict[bytes, bytes]:
+def _webp_chunks(data: memoryview) -> dict[bytes, memoryview]:
     """Return the first chunk of each type."""
-    chunks: dict[bytes, bytes] = {}
-    at = 12
-    while at + 8 <= end:
+    chunks: dict[bytes, memoryview] = {}
+    at = 0
+    while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)
-        if at + 8 + length > end:
+        if at + 8 + length > len(data):
             raise AppError("image_truncated")
         chunks.setdefault(kind, data[at + 8 : at + 8 + length])
         at += 8 + length + length % 2
     return chunks
 
 
-def _webp_chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack("<4sI", kind, len(payload)) + payload + bytes(len(payload) % 2)
+def _webp_chunk(kind: bytes, payload: memoryview) -> list[bytes | memoryview]:
+    return [struct.pack("<4sI", kind, len(payload)), payload, bytes(len(payload) % 2)]
 
 
 def read_gif(data: bytes) -> ImageFile:
@@ -204,3 +223,15 @@ def read_gif(data: bytes) -> ImageFile:
 
 def _palette_bytes(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def read_avif(data: bytes) -> ImageFile:
+    """Return the AVIF as the still picture that it is, or that its animation begins with."""
+    try:
+        for width, height, largest in frame_sizes(data):
+            check_dimensions(width, height)
+            if largest[0] * largest[1] > _MAX_FRAME_PIXELS:
+                raise AppError("unsupported_image_type", "The AVIF hides how large it is. Save it again as WebP.")
+    except (LookupError, ValueError) as error:
+        raise AppError("image_truncated") from error
+    return ImageFile("AVIF", data[:8] + b"avif" + data[12:])

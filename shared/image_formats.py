@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from shared.errors import AppError
-from shared.image_containers import Format, ImageFile, read_gif, read_jpeg, read_png, read_webp
+from shared.image_containers import Format, ImageFile, read_avif, read_gif, read_jpeg, read_png, read_webp
 
 # What people send by mistake: (offset, bytes found there, name).
 _OTHER_TYPES: Final = (
@@ -107,5 +107,5 @@ _READERS: Final[Mapping[Format, Callable[[bytes], ImageFile]]] = {
     "JPEG": read_jpeg,
     "WEBP": read_webp,
     "GIF": read_gif,
-    "AVIF": lambda data: ImageFile("AVIF", data),
+    "AVIF": read_avif,
 }

@@ -206,7 +206,13 @@ class Success(Model):
     success: Annotated[bool, Field(examples=[True])] = True
 
 
-class StoredFrameImage(Success):
+class _WithUrls(Success):
+    """An answer with addresses, which in a private bucket work until `expiresAt`; null: for good."""
+
+    expires_at: str | None = None
+
+
+class StoredFrameImage(_WithUrls):
     """What was made of one uploaded image."""
 
     image_url: str
@@ -222,7 +228,7 @@ class StoredFrameImage(Success):
     placeholder: Annotated[str, Field(description="ThumbHash, base64")]
 
 
-class SavedStoryboard(Success):
+class SavedStoryboard(_WithUrls):
     """A session after saving. `nextCursor` is set where the frames did not fit into one answer."""
 
     session_id: str
@@ -233,7 +239,7 @@ class SavedStoryboard(Success):
     next_cursor: str | None = None
 
 
-class StoryboardPage(Success):
+class StoryboardPage(_WithUrls):
     """A session and one page of its frames."""
 
     session: Session

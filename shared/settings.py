@@ -16,6 +16,17 @@ _ANON_KEY: Final = ("SUPABASE_ANON_KEY", "NEXT_PUBLIC_SUPABASE_ANON_KEY")
 
 
 @dataclass(frozen=True, slots=True)
+class AwsSettings:
+    """Where AWS is, and as whom; Lambda sets all but the endpoint, which is for S3's stand-ins."""
+
+    region: str
+    endpoint_url: str | None
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the operator chose. Keys may be legacy JWTs or `sb_publishable_…` and `sb_secret_…`."""
 
@@ -30,8 +41,13 @@ class Settings:
     guest_access: bool
     guest_secret: str | None
     """Turns a guest's id into its subject; changing it cuts all guests off from their data."""
+    ingest_bucket: str
+    """The private S3 bucket for direct uploads."""
+    storage_webhook_secret: str | None
+    """What Supabase's Database Webhook proves itself with."""
     bucket_access: Literal["public", "private"]
     signed_url_seconds: int
+    aws: AwsSettings
 
 
 @lru_cache(maxsize=1)
@@ -51,11 +67,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         jwt_issuer=environment.get("SUPABASE_JWT_ISSUER") or f"{url}/auth/v1",
         guest_access=_choice(environment, "GUEST_ACCESS", "off", ("on", "off")) == "on",
         guest_secret=environment.get("GUEST_SECRET") or None,
+        ingest_bucket=environment.get("INGEST_BUCKET") or "videomaker-ingest",
+        storage_webhook_secret=environment.get("STORAGE_WEBHOOK_SECRET") or None,
         bucket_access=cast(
             Literal["public", "private"],
             _choice(environment, "BUCKET_ACCESS", "public", ("public", "private")),
         ),
         signed_url_seconds=_seconds(environment, "SIGNED_URL_SECONDS", default=3600),
+        aws=AwsSettings(
+            region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1",
+            endpoint_url=(environment.get("AWS_ENDPOINT_URL") or "").rstrip("/") or None,
+            access_key_id=environment.get("AWS_ACCESS_KEY_ID") or "",
+            secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY") or "",
+            session_token=environment.get("AWS_SESSION_TOKEN") or None,
+        ),
     )
     if found.guest_access and not (found.jwt_secret and found.guest_secret):
         raise AppError("not_configured", "GUEST_ACCESS=on needs SUPABASE_JWT_SECRET and GUEST_SECRET.")

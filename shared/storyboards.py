@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.errors import AppError
@@ -38,9 +38,11 @@ def page_of(session: Session, rows: Sequence[Row], access: Access, *, more: bool
     """Return the session with as many of these frames as fit into one answer; `more` says that others follow."""
     fitting = _fitting(rows)
     more = more or len(fitting) < len(rows)
+    urls = access.urls(sorted({row[name] for row in fitting for name in ("image_path", "thumbnail_path") if row[name]}))
     return StoryboardPage(
         session=session,
-        frames=_frames(fitting, access),
+        frames=[_frame(row, urls.by_path) for row in fitting],
+        expires_at=urls.expires_at,
         next_cursor=cursor_after(fitting[-1]["frame_number"]) if more and fitting else None,
     )
 
@@ -54,6 +56,7 @@ def saved(session: Session, rows: Sequence[Row], access: Access, caller: Caller)
         frame_count=session.frame_count,
         version=session.version,
         frames=page.frames,
+        expires_at=page.expires_at,
         next_cursor=page.next_cursor,
     )
 
@@ -100,16 +103,6 @@ def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
     return rows
 
 
-def _frames(rows: Sequence[Row], access: Access) -> list[Frame]:
-    paths = {row[name] for row in rows for name in ("image_path", "thumbnail_path") if row[name]}
-    urls = access.urls(sorted(paths))
-    return [
-        Frame.model_validate(
-            {
-                **row,
-                "image_url": urls.get(row["image_path"], row["image_url"]),
-                "thumbnail_url": urls.get(row["thumbnail_path"]),
-            }
-        )
-        for row in rows
-    ]
+def _frame(row: Row, urls: Mapping[str, str]) -> Frame:
+    image_url = urls.get(row["image_path"], row["image_url"])
+    return Frame.model_validate({**row, "image_url": image_url, "thumbnail_url": urls.get(row["thumbnail_path"])})

@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import secrets
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from shared.identity import Caller
 from shared.images import StoredImage, optimise
+from shared.models import StoredFrameImage
 from shared.observability import timed
 from shared.supabase_access import Access
 
@@ -29,40 +30,43 @@ class PreparedFrame:
     original_bytes: int
     optimised: StoredImage
 
-    @property
-    def placeholder(self) -> str:
-        """The ThumbHash in base64."""
-        return base64.b64encode(self.optimised.placeholder).decode()
-
     def store(self, access: Access) -> None:
-        """Store image and thumbnail, as the caller. What is there already stays as it is."""
+        """Store image and thumbnail. What is there already stays as it is."""
         image, thumbnail = self.optimised.image, self.optimised.thumbnail
-        facts = {
-            "width": image.width,
-            "height": image.height,
-            "placeholder": self.placeholder,
-            "sha256": self.sha256,
-            "thumbnail": "true",
-        }
-        # The thumbnail travels meanwhile; each has its own copy of the context, for deadline and timings.
+        # The thumbnail travels meanwhile, in a copy of the context, for deadline and timings.
         with ThreadPoolExecutor(max_workers=1) as aside:
             small = aside.submit(
                 copy_context().run, access.store, self.thumbnail_path, thumbnail.data, thumbnail.mime_type
             )
-            access.store(self.path, image.data, image.mime_type, facts)
+            access.store(self.path, image.data, image.mime_type, stored_facts(self.optimised, self.sha256))
             small.result()
 
+    def result(self) -> dict[str, object]:
+        """Return what an answer needs, as JSON values; `answer` makes it from this."""
+        image = self.optimised.image
+        return {
+            "path": self.path,
+            "thumbnail_path": self.thumbnail_path,
+            "width": image.width,
+            "height": image.height,
+            "bytes": len(image.data),
+            "original_bytes": self.original_bytes,
+            "mime_type": image.mime_type,
+            "sha256": self.sha256,
+            "placeholder": base64.b64encode(self.optimised.placeholder).decode(),
+        }
 
-def prepare_frame(data: bytes, frame_id: int | str, caller: Caller) -> PreparedFrame:
-    """Verify and optimise an image; raises what `shared.images` refuses it for."""
+
+def prepare_frame(data: bytes, frame_id: int | str, subject: str | None) -> PreparedFrame:
+    """Verify and optimise an image for the folder of `subject`; raises what `shared.images` refuses it for.
+
+    Without a subject the client does not know yet who it will be: the image gets a name of 128 random bits among the
+    guests', and whoever knows that name may save it into a session.
+    """
     with timed("image"):
         optimised = optimise(data)
     sha256 = hashlib.sha256(data).hexdigest()
-    if caller.named_itself:
-        folder, key = caller.subject, sha256[:16]
-    else:
-        # This client does not know yet who it will be: whoever knows the name may save it into a session.
-        folder, key = GUESTS_FOLDER, secrets.token_hex(16)
+    folder, key = (subject, sha256[:16]) if subject else (GUESTS_FOLDER, secrets.token_hex(16))
     name = f"frame_{frame_id}_{key}"
     extension = _EXTENSIONS[optimised.image.mime_type]
     return PreparedFrame(
@@ -71,4 +75,30 @@ def prepare_frame(data: bytes, frame_id: int | str, caller: Caller) -> PreparedF
         sha256=sha256,
         original_bytes=len(data),
         optimised=optimised,
+    )
+
+
+def stored_facts(optimised: StoredImage, sha256: str) -> dict[str, object]:
+    """Return the user metadata of a stored image, which saving copies to the frame's row."""
+    return {
+        "width": optimised.image.width,
+        "height": optimised.image.height,
+        "placeholder": base64.b64encode(optimised.placeholder).decode(),
+        "sha256": sha256,
+        "thumbnail": "true",
+    }
+
+
+def answer(result: Mapping[str, Any], frame_id: int | str, user_id: str, access: Access) -> StoredFrameImage:
+    """Return what `upload_image` answers, from the result of a stored frame."""
+    urls = access.urls([result["path"], result["thumbnail_path"]])
+    return StoredFrameImage.model_validate(
+        {
+            **result,
+            "image_url": urls.by_path[result["path"]],
+            "thumbnail_url": urls.by_path[result["thumbnail_path"]],
+            "frame_id": frame_id,
+            "user_id": user_id,
+            "expires_at": urls.expires_at,
+        }
     )

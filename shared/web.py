@@ -180,6 +180,13 @@ def _named(error: Mapping[str, Any]) -> dict[str, str]:
     return {"path": path or str(place), "message": message}
 
 
+def checked_idempotency_key(key: str | None) -> str | None:
+    """Return the key of the header; raises `invalid_idempotency_key`."""
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise AppError("invalid_idempotency_key")
+    return key
+
+
 def request_hash(body: Model) -> str:
     """Return the SHA-256 of a request's meaning, hexadecimal: what an Idempotency-Key is bound to."""
     canonical = json.dumps(body.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

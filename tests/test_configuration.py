@@ -9,6 +9,7 @@ import yaml
 
 from shared.errors import AppError
 from shared.settings import read_settings
+from tests.infra.test_ingest_bucket import Tagged
 
 TOP = Path(__file__).parents[1]
 REQUIRED = {"SUPABASE_URL": "https://x.supabase.co/", "SUPABASE_ANON_KEY": "anon"}
@@ -33,7 +34,7 @@ def variables() -> set[str]:
 
 
 def serverless() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((TOP / "serverless.yml").read_text())
+    found: dict[str, Any] = yaml.load((TOP / "serverless.yml").read_text(), Tagged)
     return found
 
 

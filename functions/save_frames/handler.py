@@ -14,7 +14,7 @@ from shared.models import FrameInput, SavedStoryboard, StoryboardInput
 from shared.storyboards import saved, session_of
 from shared.supabase_access import media_path, stored_url
 from shared.uploads import MAX_BODY_IMAGE_BYTES, PreparedFrame, prepare_frame
-from shared.web import create_app, json_answer, request_hash
+from shared.web import checked_idempotency_key, create_app, json_answer, request_hash
 
 app = create_app("save_frames", "Save a session and its ordered frames in one transaction")
 
@@ -30,7 +30,7 @@ def save_frames(
     caller = credentials.caller(storyboard.user_id)
     access = caller.access()
     version = _expected_version(if_match)
-    key = _checked_key(idempotency_key)
+    key = checked_idempotency_key(idempotency_key)
     session_id = storyboard.session_id or str(uuid.uuid4())
     images = _prepared_images(storyboard, caller)
     rows = [
@@ -74,12 +74,6 @@ def _expected_version(if_match: str | None) -> int | None:
     return int(match[1])
 
 
-def _checked_key(key: str | None) -> str | None:
-    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
-        raise AppError("invalid_idempotency_key")
-    return key
-
-
 def _prepared_images(storyboard: StoryboardInput, caller: Caller) -> dict[int, PreparedFrame]:
     """Return the images that came as data: URLs by their place in the list, in the caller's own folder."""
     prepared = {}
@@ -87,7 +81,7 @@ def _prepared_images(storyboard: StoryboardInput, caller: Caller) -> dict[int, P
         if frame.carries_image:
             try:
                 data = decode_base64(frame.image_url, MAX_BODY_IMAGE_BYTES)
-                prepared[place] = prepare_frame(data, frame.slug or number, caller)
+                prepared[place] = prepare_frame(data, frame.slug or number, caller.folder)
             except AppError as error:
                 named = [{"path": f"frames[{place}].imageUrl", "message": error.title}]
                 raise AppError(error.code, error.detail, errors=named) from error

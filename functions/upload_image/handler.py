@@ -8,8 +8,7 @@ from pydantic import Field
 from shared.identity import RequestCredentials
 from shared.images import decode_base64
 from shared.models import FrameId, Model, StoredFrameImage, UserId
-from shared.supabase_access import Access
-from shared.uploads import MAX_BODY_IMAGE_BYTES, PreparedFrame, prepare_frame
+from shared.uploads import MAX_BODY_IMAGE_BYTES, answer, prepare_frame
 from shared.web import create_app
 
 app = create_app("upload_image", "One base64 image in the body: verify, optimise, store")
@@ -28,28 +27,10 @@ def upload_image(upload: Upload, credentials: RequestCredentials) -> StoredFrame
     """Return where the optimised image lies; the same image again answers the same URL and stores nothing twice."""
     caller = credentials.caller(upload.user_id)
     data = decode_base64(upload.image_data, MAX_BODY_IMAGE_BYTES)
-    prepared = prepare_frame(data, upload.frame_id, caller)
+    prepared = prepare_frame(data, upload.frame_id, caller.folder)
     access = caller.access()
     prepared.store(access)
-    return _answer(prepared, access, upload.frame_id, caller.user_id)
-
-
-def _answer(prepared: PreparedFrame, access: Access, frame_id: int | str, user_id: str) -> StoredFrameImage:
-    urls = access.urls([prepared.path, prepared.thumbnail_path])
-    image = prepared.optimised.image
-    return StoredFrameImage(
-        image_url=urls[prepared.path],
-        thumbnail_url=urls[prepared.thumbnail_path],
-        frame_id=frame_id,
-        user_id=user_id,
-        width=image.width,
-        height=image.height,
-        bytes=len(image.data),
-        original_bytes=prepared.original_bytes,
-        mime_type=image.mime_type,
-        sha256=prepared.sha256,
-        placeholder=prepared.placeholder,
-    )
+    return answer(prepared.result(), upload.frame_id, caller.user_id, access)
 
 
 handler = Mangum(app, lifespan="off")

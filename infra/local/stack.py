@@ -119,7 +119,9 @@ class Stack:
         self._launch("postgres")
         self._processes.wait_ready("postgres")
         self._cluster.bootstrap(self._state.path / "bootstrap.sha256", new=new)
-        migrate(self._cluster.url("postgres"), bucket_access=os.environ.get("BUCKET_ACCESS"))
+        webhook = f"{self._url('gateway')}/api/storage_webhook", self._state.secrets().storage_webhook_secret
+        bucket_access = os.environ.get("BUCKET_ACCESS")
+        migrate(self._cluster.url("postgres"), bucket_access=bucket_access, storage_webhook=webhook)
         self._launch("postgrest", "supabase")
         self._processes.wait_ready(*STOP_ORDER)
         write_json(self._state.stack_file, self.info)
@@ -141,7 +143,7 @@ class Stack:
                 url = self._cluster.url("authenticator")
                 return postgrest.program(self._state, url, self._ports["postgrest"], self._ports["postgrest_admin"])
             case "aws":
-                return self._module("aws", self.function_environment(), f"/{INGEST_BUCKET}")
+                return self._module("aws", self.function_environment(), "/health")
             case "supabase":
                 return self._module("supabase", self._supabase_environment(), "/health")
             case "gateway":
@@ -193,6 +195,7 @@ def function_environment(state: State, info: Mapping[str, str]) -> dict[str, str
         "SUPABASE_JWT_SECRET": state.keys().jwt_secret,
         "GUEST_ACCESS": "on",
         "GUEST_SECRET": state.secrets().guest_secret,
+        "STORAGE_WEBHOOK_SECRET": state.secrets().storage_webhook_secret,
         "AWS_ENDPOINT_URL": info["awsEndpointUrl"],
         "INGEST_BUCKET": INGEST_BUCKET,
         **AWS_ACCOUNT,

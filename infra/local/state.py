@@ -28,11 +28,12 @@ class Secrets:
 
     database_password: str
     guest_secret: str
+    storage_webhook_secret: str
 
     @classmethod
     def generate(cls) -> Self:
         """New random secrets."""
-        return cls(secrets.token_urlsafe(24), secrets.token_urlsafe(32))
+        return cls(secrets.token_urlsafe(24), secrets.token_urlsafe(32), secrets.token_urlsafe(32))
 
 
 class State:
@@ -59,11 +60,13 @@ class State:
         return Keys.load_or_create(self.keys_file)
 
     def secrets(self) -> Secrets:
-        """The passwords, made at the first call."""
+        """The passwords, each made at the first call that lacks it."""
         path = self.path / "secrets.json"
-        if not path.exists():
-            write_json(path, asdict(Secrets.generate()))
-        return Secrets(**read_json(path))
+        stored: dict[str, str] = read_json(path) if path.exists() else {}
+        complete = asdict(Secrets.generate()) | stored
+        if complete != stored:
+            write_json(path, complete)
+        return Secrets(**complete)
 
     def ports(self, gateway: int) -> dict[str, int]:
         """A port for each service: the one of last time where it is still free. `gateway` 0 means any.

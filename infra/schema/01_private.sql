@@ -21,6 +21,14 @@ $$;
 comment on function private.is_guest() is
   'Whether the caller is a guest; the claim lies in app_metadata, which users cannot write.';
 
+create or replace function private.mark_guest() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.is_guest := private.is_guest();
+  return new;
+end $$;
+comment on function private.mark_guest() is 'Trigger: a caller cannot say itself whether it is a guest.';
+
 create or replace function private.check_status_change() returns trigger
 language plpgsql set search_path = '' as $$
 declare

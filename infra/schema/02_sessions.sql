@@ -37,17 +37,8 @@ alter table public.video_sessions drop constraint if exists video_sessions_frame
 alter table public.video_sessions add constraint video_sessions_frame_count_check
   check (frame_count between 1 and 1000) not valid;
 
-create or replace function private.mark_guest_session() returns trigger
-language plpgsql set search_path = '' as $$
-begin
-  new.is_guest := private.is_guest();
-  return new;
-end $$;
-comment on function private.mark_guest_session() is 'Trigger: a caller cannot say itself whether it is a guest.';
-revoke execute on function private.mark_guest_session() from public, anon;
-
 create or replace trigger video_sessions_mark_guest before insert on public.video_sessions
-  for each row execute function private.mark_guest_session();
+  for each row execute function private.mark_guest();
 create or replace trigger video_sessions_touch before update on public.video_sessions
   for each row execute function private.touch_updated_at();
 -- A finished or failed session may be rendered again.

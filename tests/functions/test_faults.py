@@ -111,6 +111,19 @@ def test_a_save_with_images_leaves_no_session_while_storage_fails(
     assert database.execute(count, (alice.subject,)).fetchone() == (0,)
 
 
+def test_all_urls_of_an_answer_are_signed_in_one_batch(
+    alice: User, upstream: FaultyUpstream, function_environment: pytest.MonkeyPatch
+) -> None:
+    urls = [alice.upload(png(96, 60 + number), number).json["imageUrl"] for number in (1, 2, 3)]
+    saved = alice.save(with_frames([frame(number, url) for number, url in enumerate(urls, 1)])).json
+    function_environment.setenv("BUCKET_ACCESS", "private")
+    settings.cache_clear()
+    upstream.seen.clear()
+    frames = timed_invoke(alice, "get_frames", sessionId=saved["sessionId"]).json["frames"]
+    assert all("token=" in one["imageUrl"] and "token=" in one["thumbnailUrl"] for one in frames)
+    assert len(upstream.seen) == 2, "one call to the database, one to Storage"
+
+
 def test_signing_urls_answers_503_while_storage_fails(
     alice: User, upstream: FaultyUpstream, function_environment: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import UTC, datetime
 
 import httpx
 import psycopg
@@ -215,6 +216,13 @@ class TestPrivateBucket:
         shown = guest.read(saved["sessionId"], userId=saved["userId"]).json["frames"][0]
         assert httpx.get(shown["imageUrl"]).status_code == 200
         assert httpx.get(shown["thumbnailUrl"]).status_code == 200
+
+    def test_every_answer_tells_until_when_its_urls_work(self, alice: User) -> None:
+        uploaded = alice.upload(png()).json
+        saved = alice.save(with_frames([frame(1, uploaded["imageUrl"])])).json
+        for answer in (uploaded, saved, alice.read(saved["sessionId"]).json):
+            left = datetime.fromisoformat(answer["expiresAt"]) - datetime.now(UTC)
+            assert 3500 < left.total_seconds() <= 3600
 
     def test_saving_somebody_elses_path_gives_no_url(self, alice: User, bob: User) -> None:
         bobs = bob.upload(png()).json["imageUrl"].partition("?")[0].partition("/videomaker/")[2]

@@ -30,6 +30,7 @@ OWNER_MAY: dict[str, set[str]] = {
     "final_videos": {"select"},
     "video_clips": {"select"},
     "idempotency_keys": {"select", "insert", "update", "delete"},
+    "uploads": {"select", "insert"},
 }
 CHANGES: dict[str, dict[str, object]] = {
     "video_sessions": {"mood": "changed"},
@@ -37,7 +38,9 @@ CHANGES: dict[str, dict[str, object]] = {
     "final_videos": {"status": "canceled"},
     "video_clips": {"status": "canceled"},
     "idempotency_keys": {"request_hash": "changed"},
+    "uploads": {"status": "rejected"},
 }
+BY_USER = ("idempotency_keys", "uploads")
 
 
 @dataclass
@@ -57,20 +60,17 @@ class World:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Return the owner's rows, as they really are."""
-        column = "session_id" if table != "idempotency_keys" else "user_id"
-        key = self.session_id if table != "idempotency_keys" else self.subjects["owner"]
+        column, key = ("user_id", self.subjects["owner"]) if table in BY_USER else ("session_id", self.session_id)
         query = f"select to_jsonb(t) from public.{table} t where {column} = %s"
         return [row for (row,) in self.database.execute(query, (key,)).fetchall()]
 
     def fresh(self) -> None:
         """Put one row of the owner's into each table."""
         owner = self.subjects["owner"]
-        self.database.execute(
-            "delete from public.video_sessions where user_id = any(%s)", (list(self.subjects.values()),)
-        )
-        self.database.execute(
-            "delete from public.idempotency_keys where user_id = any(%s)", (list(self.subjects.values()),)
-        )
+        for table in ("video_sessions", *BY_USER):
+            self.database.execute(
+                f"delete from public.{table} where user_id = any(%s)", (list(self.subjects.values()),)
+            )
         self.session_id = str(uuid.uuid4())
         self.database.execute(
             "insert into public.video_sessions (session_id, user_id, original_prompt, video_duration, frame_count,"
@@ -90,6 +90,10 @@ class World:
         )
         self.database.execute(
             "insert into public.idempotency_keys (user_id, key, request_hash) values (%s, 'k', 'h')", (owner,)
+        )
+        self.database.execute(
+            "insert into public.uploads (user_id, kind, content_type, bytes) values (%s, 'audio', 'audio/mpeg', 1)",
+            (owner,),
         )
 
 
@@ -123,7 +127,7 @@ def attempt(world: World, person: str, table: str, operation: str) -> bool:
         return answer.status_code == 200 and len(answer.json()) == 1
     if operation == "insert":
         world.request(person, "POST", path, json=another(world, table, before[0]))
-        owned = {"video_sessions": "user_id", "idempotency_keys": "user_id"}.get(table, "session_id")
+        owned = "user_id" if table in ("video_sessions", *BY_USER) else "session_id"
         count = world.database.execute(
             f"select count(*) from public.{table} where {owned} = %s", (before[0][owned],)
         ).fetchone()
@@ -147,6 +151,7 @@ def another(world: World, table: str, row: dict[str, Any]) -> dict[str, object]:
         "video_clips": {"session_id": world.session_id, "final_video_id": row.get("final_video_id"), "clip_number": 2,
                         "frame_number": 2, "start_seconds": 0, "duration_seconds": 5},
         "idempotency_keys": {"user_id": world.subjects["owner"], "key": "another", "request_hash": "h"},
+        "uploads": {"user_id": world.subjects["owner"], "kind": "audio", "content_type": "audio/mpeg", "bytes": 1},
     }  # fmt: skip
     return rows[table]
 

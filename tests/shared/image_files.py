@@ -110,6 +110,12 @@ def header_only(file_format: str, width: int, height: int) -> bytes:
     return riff(b"VP8X" + struct.pack("<I", 10) + canvas)
 
 
+def av1_boxes_say(data: bytes, width: int, height: int) -> bytes:
+    """Return the AVIF whose boxes give another size than its stream."""
+    place = data.index(b"ispe") + 8
+    return data[:place] + struct.pack(">II", width, height) + data[place + 8 :]
+
+
 def segment(marker: int, payload: bytes) -> bytes:
     """Return a JPEG segment."""
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload

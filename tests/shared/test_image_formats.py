@@ -134,3 +134,27 @@ def test_what_is_no_base64_is_refused_with_the_way_to_do_it(text: str) -> None:
         decode_base64(text, 1000)
     assert error.value.code == "not_an_image"
     assert "base64" in error.value.detail
+
+
+SCRIPT = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+
+
+@pytest.mark.parametrize("declared", ["image/png", "image/svg+xml", "text/html", "image/webp"])
+def test_content_decides_whatever_type_is_declared(declared: str) -> None:
+    def sent(data: bytes) -> bytes:
+        return decode_base64(f"data:{declared};base64,{base64.b64encode(data).decode()}", 10_000)
+
+    assert optimise(sent(encoded(corners(), "PNG"))).image.mime_type == "image/webp"
+    with pytest.raises(AppError) as error:
+        optimise(sent(SCRIPT))
+    assert error.value.code == "unsupported_image_type"
+    with pytest.raises(AppError) as error:
+        optimise(sent(b"<!doctype html><script>alert(1)</script>"))
+    assert error.value.code == "not_an_image"
+
+
+@pytest.mark.parametrize("head", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x40\0\0\0WEBP"])
+def test_script_behind_the_first_bytes_of_an_image_is_none(head: bytes) -> None:
+    with pytest.raises(AppError) as error:
+        optimise(head + SCRIPT)
+    assert error.value.code in {"image_truncated", "not_an_image", "too_many_pixels"}

@@ -152,7 +152,7 @@ def test_missing_settings_are_a_503_that_names_them_to_the_operator(
 
 def test_every_problem_says_what_to_do_and_has_an_error_status() -> None:
     for code, problem in PROBLEMS.items():
-        assert re.fullmatch(r"[a-z_]+", code)
+        assert re.fullmatch(r"[a-z0-9_]+", code)
         assert 400 <= problem.status < 600
         assert problem.title and problem.detail.endswith(".")
 

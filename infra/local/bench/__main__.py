@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra.local.bench import cold_starts, images
+from infra.local.bench import cold_starts, images, settings
 from infra.local.bench.figures import table
 from infra.local.bench.warm_calls import WarmCalls
 from infra.local.stack import Stack
@@ -22,7 +22,7 @@ def main() -> int:
             os.environ.update(stack.function_environment())
             calls = WarmCalls(stack)
             figures = [*cold_starts.measure(), calls.reading(), calls.saving()]
-    print(table(figures + images.measure()))
+    print(table(figures + images.measure()), settings.pareto(), sep="\n\n")
     return 0
 
 

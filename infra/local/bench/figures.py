@@ -59,7 +59,11 @@ def in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as an aligned Markdown table."""
     rows: list[tuple[str, ...]] = [("figure", "value", "peer", "peer's value", "ratio", "spread", "target", "met")]
-    rows += [_row(figure) for figure in figures]
+    return columns(rows + [_row(figure) for figure in figures])
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return rows, the first of them the head, as an aligned Markdown table."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows

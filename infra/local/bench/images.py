@@ -1,105 +1,96 @@
-"""What storing an image costs beyond encoding it: CPU of the whole pipeline against libwebp alone."""
+"""What storing an image costs, in CPU and bytes, beside sharp, libvips, plain Pillow and libwebp alone."""
 
-import io
-from collections.abc import Iterator
-from random import Random
+import base64
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from statistics import median
-from time import process_time
 
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL import Image
 
+from infra.local.bench import peers, settings
 from infra.local.bench.figures import Figure, compared, table
-from infra.local.demo.sample_frames import draw_frames
-from shared.images import METHOD, QUALITY, optimise
+from infra.local.bench.peers import OURS, SHARPS, Outcome, Sharp, measured
+from infra.local.bench.pictures import files
+from infra.local.bench.quality import ssim
+from shared.images import MAX_SIDE, THUMBNAIL_SIDE
 
-_ROUNDS = 3
-_MEGAPIXEL = (1344, 768)
-_FULL_HD = (1920, 1080)
-_FOUR_MEGAPIXELS = (2560, 1600)
-_ULTRA_HD = (3840, 2160)
+_ROUNDS = 2
+_SAME = f"quality {OURS.quality}, method {OURS.method}"
+
+Results = dict[str, dict[str, Outcome]]
 
 
 def measure() -> list[Figure]:
-    """Return the CPU time of `optimise` against Pillow's encoder on the scaled image, with the same parameters."""
-    per_file = {name: _compare(data) for name, data in _files()}
-    peer = f"WebP encoder alone, quality {QUALITY}, method {METHOD}"
-    figures = [compared("upload CPU, all images", "ms", peer, list(per_file.values()), limit=1.3)]
-    for file_format in ("JPEG", "WebP", "PNG"):
-        pairs = [pair for name, pair in per_file.items() if file_format in name]
-        figures.append(compared(f"upload CPU, {file_format}", "ms", peer, pairs))
-    return figures
+    """Return CPU time and bytes of an upload against each peer's, all images and by type."""
+    with Sharp() as sharp:
+        results = {name: _turns(_contenders(data, sharp)) for name, data in files()}
+    defaults = f"sharp, usual, quality {SHARPS.quality}, effort {SHARPS.method}"
+    figures = [
+        _cpu(results, "usual", defaults, 0.65),
+        _cpu(results, "usual at our effort", f"sharp, usual, {_SAME}"),
+        _cpu(results, "one decode", f"sharp, one decode, {_SAME}", 0.85),
+        _cpu(results, "pyvips", f"pyvips, {_SAME}"),
+        _cpu(results, "naive", f"Pillow, naive, quality {SHARPS.quality}, method {SHARPS.method}"),
+        _cpu(results, "libwebp", f"libwebp alone, {_SAME}", 1.2),
+    ]
+    for kind in ("JPEG", "WebP", "PNG", "3840 x 2160 PNG"):
+        some = {name: result for name, result in results.items() if name.endswith(kind)}
+        figures.append(_cpu(some, "one decode", f"sharp, one decode, {_SAME}", 1.0, kind))
+    sizes = [(len(result["ours"].image) / 1024, len(result["usual"].image) / 1024) for result in results.values()]
+    return [*figures, compared("upload bytes", "kB", defaults, sizes), _likeness(results, defaults)]
 
 
-def _compare(data: bytes) -> tuple[float, float]:
-    """Return the CPU milliseconds of the pipeline and of the encoder, medians of turns."""
-    with Image.open(io.BytesIO(optimise(data).image.data)) as stored, Image.open(io.BytesIO(data)) as original:
-        scaled = original.convert("RGB").resize(stored.size, Image.Resampling.BICUBIC, reducing_gap=1.0)
-    turns = [(_cpu(lambda: optimise(data)), _cpu(lambda: _encode(scaled))) for _ in range(_ROUNDS)]
-    return median(ours for ours, _ in turns), median(theirs for _, theirs in turns)
+def _contenders(data: bytes, sharp: Sharp) -> dict[str, Callable[[], Outcome]]:
+    text = base64.b64encode(data).decode()
+    large, small = _scaled(data, MAX_SIDE), _scaled(data, THUMBNAIL_SIDE)
+    return {
+        "ours": lambda: measured(lambda: peers.ours(text)),
+        "usual": lambda: sharp("usual", text, SHARPS),
+        "usual at our effort": lambda: sharp("usual", text, OURS),
+        "one decode": lambda: sharp("oneDecode", text, OURS),
+        "pyvips": lambda: measured(lambda: peers.vips(text, OURS)),
+        "naive": lambda: measured(lambda: peers.naive_pillow(text, SHARPS)),
+        "libwebp": lambda: measured(lambda: peers.libwebp(large, OURS) + peers.libwebp(small, OURS)),
+        "original": lambda: Outcome(0, data),
+    }
 
 
-def _cpu(work: object) -> float:
-    assert callable(work)
-    start = process_time()
-    work()
-    return 1000 * (process_time() - start)
+def _turns(contenders: Mapping[str, Callable[[], Outcome]]) -> dict[str, Outcome]:
+    """Return each contender's median time and its image, after one round to warm up."""
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in contenders}
+    for turn in range(_ROUNDS + 1):
+        for name, run in contenders.items():
+            outcome = run()
+            if turn:
+                outcomes[name].append(outcome)
+    return {name: Outcome(median(o.ms for o in some), some[-1].image) for name, some in outcomes.items()}
 
 
-def _encode(image: Image.Image) -> None:
-    image.save(io.BytesIO(), "WEBP", quality=QUALITY, method=METHOD)
+def _cpu(results: Results, peer: str, title: str, limit: float | None = None, kind: str = "all images") -> Figure:
+    pairs = [(result["ours"].ms, result[peer].ms) for result in results.values()]
+    return compared(f"upload CPU, {kind}", "ms", title, pairs, limit)
 
 
-def _files() -> Iterator[tuple[str, bytes]]:
-    """Yield uploads as they come: by subject, size and type."""
-    paintings = [Image.open(io.BytesIO(frame.png)).convert("RGB") for frame in draw_frames()]
-    photo = _photo(Random(1))
-    text, noise = _text(), _noise(Random(2))
-    for name, image, size in (
-        ("painting", paintings[1], _MEGAPIXEL),
-        ("painting", paintings[2], _FULL_HD),
-        ("photo", photo, _MEGAPIXEL),
-        ("photo", photo, _FOUR_MEGAPIXELS),
-        ("photo", photo, _ULTRA_HD),
-        ("text", text, _FULL_HD),
-        ("noise", noise, _MEGAPIXEL),
-    ):
-        sized = image.resize(size, Image.Resampling.BICUBIC)
-        for file_format, options in (
-            ("JPEG", {"quality": 90}),
-            ("WebP", {"quality": 90, "method": 0}),
-            ("PNG", {"compress_level": 3}),
-        ):
-            out = io.BytesIO()
-            sized.save(out, file_format, **options)
-            yield f"{name} {size[0]} x {size[1]} {file_format}", out.getvalue()
+def _likeness(results: Results, peer: str) -> Figure:
+    """Return what is lost against the original scaled by Lanczos, as 1 - SSIM."""
+    pairs = []
+    for result in results.values():
+        original = _scaled(result["original"].image, MAX_SIDE)
+        ours, theirs = (1 - ssim(original, _opened(result[who].image)) for who in ("ours", "usual"))
+        pairs.append((ours, theirs))
+    return compared("upload loss, 1 - SSIM", "", peer, pairs)
 
 
-def _photo(rng: Random) -> Image.Image:
-    """Return what codecs take for a photograph: detail at every scale, with little noise."""
-    channels = []
-    for _ in range(3):
-        total = Image.new("L", _ULTRA_HD, 128)
-        for octave in range(9):
-            cells = (4 * 2**octave, 2 * 2**octave)
-            layer = Image.frombytes("L", cells, rng.randbytes(cells[0] * cells[1]))
-            total = Image.blend(total, layer.resize(_ULTRA_HD, Image.Resampling.BICUBIC), 0.72 ** (octave + 1))
-        channels.append(total)
-    return Image.merge("RGB", channels)
+def _scaled(data: bytes, side: int) -> Image.Image:
+    image = _opened(data)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=None)
+    return image
 
 
-def _text() -> Image.Image:
-    page = Image.new("RGB", _FULL_HD, (252, 251, 248))
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(22)
-    for line in range(34):
-        pen.text((90, 40 + 30 * line), "The quick brown fox jumps over the lazy dog. " * 3, (30, 32, 40), font)
-    return page
-
-
-def _noise(rng: Random) -> Image.Image:
-    plain = Image.new("RGB", _MEGAPIXEL, (128, 128, 128))
-    grains = [Image.frombytes("L", _MEGAPIXEL, rng.randbytes(_MEGAPIXEL[0] * _MEGAPIXEL[1])) for _ in range(3)]
-    return ImageChops.add(plain, Image.merge("RGB", grains), scale=2)
+def _opened(data: bytes) -> Image.Image:
+    with Image.open(BytesIO(data)) as file:
+        return file.convert("RGB")
 
 
 if __name__ == "__main__":
-    print(table(measure()))
+    print(settings.pareto(), table(measure()), sep="\n\n")

@@ -1,1 +1,1 @@
-"""Serves the deployed functions over HTTP, through the events that AWS Lambda function URLs send."""
+"""Invokes the deployed functions with the events of AWS Lambda: for HTTP requests, and for messages of queues."""

@@ -14,20 +14,24 @@ from infra.local.gateway.configuration import Service
 from infra.local.gateway.environment import Invocation, prepare
 from infra.local.gateway.environments import Environments, Limits
 from infra.local.gateway.errors import GatewayError
+from infra.local.gateway.event_sources import EventSources
 from infra.local.gateway.function_url import FunctionUrls
 from infra.local.gateway.logs import log
 
 
 def create_app(service: Service, limits: Limits) -> Starlette:
-    """The gateway to all functions of a service that have a URL."""
+    """The gateway to all functions of a service: by their URLs, and for the messages of their queues."""
     environments = Environments(service.root, limits)
+    sources = EventSources(service, environments)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         prepare()
+        sources.start()
         try:
             yield
         finally:
+            await sources.close()
             await environments.close()
 
     async def index(_request: Request) -> Response:

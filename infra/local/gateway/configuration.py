@@ -1,15 +1,14 @@
 """The functions that `serverless.yml` deploys, as far as the gateway needs to know them."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from infra.local.gateway.cors import Cors
+from infra.local.gateway.document import load
+from infra.local.gateway.queues import EventSource, event_sources
 
 DEFAULT_TIMEOUT = 6  # seconds; the Serverless Framework's default, as is the memory
 DEFAULT_MEMORY = 1024  # MB
@@ -21,7 +20,6 @@ DEFAULT_CORS_HEADERS = (
     "X-Amz-Security-Token",
     "X-Amzn-Trace-Id",
 )
-_REFERENCE = re.compile(r"\$\{self:([\w.\-]+)(?:,\s*(?:'([^']*)'|\"([^\"]*)\"|([\w.\-]+)))?\}")
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Function:
     """One deployed function.
 
     `timeout` is in seconds, `memory` in MB, `handler` is `package.module.attribute`, and `code` names the
-    folders of its code where they are not the handler's own and `shared`.
+    folders of its code where they are not the handler's own and `shared`. `sources` are the queues it is invoked for.
     """
 
     name: str
@@ -40,6 +38,7 @@ class Function:
     has_url: bool = False
     cors: Cors | None = None
     code: tuple[str, ...] = ()
+    sources: tuple[EventSource, ...] = ()
 
     @property
     def module(self) -> str:
@@ -78,25 +77,23 @@ class Service:
 
 def parse(text: str) -> dict[str, Function]:
     """The functions of a `serverless.yml`, by name; of its variables only `${self:…}` is resolved."""
-    document = yaml.load(text, _Loader) or {}  # noqa: S506 - derives from SafeLoader
-    resolved = _resolve(document, document)
-    provider = resolved.get("provider") or {}
-    return {
-        name: _function(name, {**provider, **settings}, provider.get("environment"))
-        for name, settings in (resolved.get("functions") or {}).items()
-    }
+    document = load(text)
+    return {name: _function(name, settings, document) for name, settings in (document.get("functions") or {}).items()}
 
 
-def _function(name: str, settings: Mapping[str, Any], shared_environment: object) -> Function:
+def _function(name: str, own: Mapping[str, Any], document: Mapping[str, Any]) -> Function:
+    provider = document.get("provider") or {}
+    settings = {**provider, **own}
     url = settings.get("url")
     return Function(
         name=name,
         handler=str(settings["handler"]).replace("/", "."),
         timeout=_integer(settings.get("timeout"), DEFAULT_TIMEOUT),
         memory=_integer(settings.get("memorySize"), DEFAULT_MEMORY),
-        environment={**_literals(shared_environment), **_literals(settings.get("environment"))},
+        environment={**_literals(provider.get("environment")), **_literals(settings.get("environment"))},
         has_url=bool(url),
         cors=_cors(url.get("cors")) if isinstance(url, dict) else None,
+        sources=event_sources(own.get("events") or (), document),
     )
 
 
@@ -133,47 +130,3 @@ def _literals(variables: object) -> dict[str, str]:
         for name, value in variables.items()
         if isinstance(value, str | int | float) and "${" not in str(value)
     }
-
-
-def _resolve(node: Any, document: Any, depth: int = 0) -> Any:
-    if depth > 50:
-        raise ValueError("serverless.yml: a ${self:…} reference leads back to itself")
-    if isinstance(node, dict):
-        return {key: _resolve(value, document, depth + 1) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_resolve(value, document, depth + 1) for value in node]
-    if not isinstance(node, str):
-        return node
-    if whole := _REFERENCE.fullmatch(node):
-        target = _look_up(whole, document)
-        return target if target == node else _resolve(target, document, depth + 1)
-    return _REFERENCE.sub(lambda match: str(_resolve(_look_up(match, document), document, depth + 1)), node)
-
-
-def _look_up(reference: re.Match[str], document: Any) -> Any:
-    """The value referred to, else the reference's default, else the reference itself."""
-    value = document
-    for key in reference[1].split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    if value is not None:
-        return value
-    return next((default for default in reference.groups()[1:] if default is not None), reference[0])
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms (`!Ref`, `!GetAtt`, `!Sub`) as opaque values."""
-
-
-def _opaque(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, str]:
-    return {f"!{suffix}": str(node.value)}
-
-
-_Loader.add_multi_constructor("!", _opaque)
-
-# The framework reads YAML 1.2, where only these are booleans; to PyYAML `off` and `on` are, too.
-_BOOLEAN = "tag:yaml.org,2002:bool"
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(_BOOLEAN, re.compile("true|True|TRUE|false|False|FALSE"), list("tTfF"))

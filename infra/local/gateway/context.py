@@ -41,7 +41,7 @@ class LambdaContext:
     @property
     def invoked_function_arn(self) -> str:
         """The function's Amazon resource name, in an account that does not exist."""
-        return f"arn:aws:lambda:{_region()}:{ACCOUNT}:function:{self.function.name}"
+        return f"arn:aws:lambda:{region()}:{ACCOUNT}:function:{self.function.name}"
 
     @property
     def log_group_name(self) -> str:
@@ -64,12 +64,13 @@ def environment_variables(function: Function, root: Path) -> dict[str, str]:
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": "local",
-        "AWS_REGION": _region(),
+        "AWS_REGION": region(),
         "LAMBDA_TASK_ROOT": str(root),
         "TZ": ":UTC",
         "_HANDLER": function.handler,
     }
 
 
-def _region() -> str:
+def region() -> str:
+    """The region that the functions believe to be in."""
     return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"

@@ -1,7 +1,8 @@
 """The whole stand-in as one ASGI application: Storage, Auth and the Data API below one base URL."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
@@ -17,6 +18,7 @@ from infra.local.supabase.config import Config
 from infra.local.supabase.database import Database
 from infra.local.supabase.files import FileStore
 from infra.local.supabase.gateway import ApiKeyGate
+from infra.local.supabase.net import QueuedRequests
 from infra.local.supabase.pool import Pool
 from infra.local.supabase.requests import Services
 from infra.local.supabase.rest import RestProxy
@@ -35,11 +37,16 @@ def create_app(config: Config) -> ASGIApp:
     storage_pool = Pool(config.database_url, "storage")
     auth_pool = Pool(config.auth_database_url, "auth")
     rest = RestProxy(config.postgrest_url, _REST_PREFIX)
+    queued = QueuedRequests(config.database_url)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         files.prepare()
+        sending = asyncio.create_task(queued.send_forever())
         yield
+        sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await sending
         rest.close()
         await storage_pool.close()
         await auth_pool.close()

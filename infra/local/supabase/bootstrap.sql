@@ -221,6 +221,77 @@ create or replace trigger protect_buckets_delete before delete on storage.bucket
 reset role;
 
 
+-- pg_net: HTTP requests that are sent once their transaction is committed; here the stand-in's process sends them. The
+-- platform lets every role call it. Here only those do that our own SQL may need.
+create schema if not exists net;
+grant usage on schema net to postgres, service_role, supabase_storage_admin;
+
+create unlogged table if not exists net.http_request_queue (
+  id bigserial,
+  method text not null check (method in ('GET', 'POST', 'DELETE')),
+  url text not null,
+  headers jsonb,
+  body bytea,
+  timeout_milliseconds integer not null
+);
+create unlogged table if not exists net._http_response (
+  id bigint,
+  status_code integer,
+  content_type text,
+  headers jsonb,
+  content text,
+  timed_out boolean,
+  error_msg text,
+  created timestamptz not null default now()
+);
+create index if not exists _http_response_created_idx on net._http_response (created);
+
+create or replace function net._urlencode_string(string text) returns text
+language sql immutable strict set search_path = '' as $$
+  select coalesce(string_agg(
+    case when piece ~ '^[A-Za-z0-9_.~-]$' then piece
+    else regexp_replace(upper(encode(convert_to(piece, 'UTF8'), 'hex')), '(..)', '%\1', 'g') end, ''), '')
+  from regexp_split_to_table(string, '') as piece
+$$;
+
+create or replace function net.http_post(
+  url text,
+  body jsonb default '{}',
+  params jsonb default '{}',
+  headers jsonb default '{"Content-Type": "application/json"}',
+  timeout_milliseconds integer default 5000)
+returns bigint
+language plpgsql security definer set search_path = '' as $$
+declare
+  request_id bigint;
+  sent_as text := (select value from jsonb_each_text(headers) where lower(key) = 'content-type' limit 1);
+  query text := (
+    select string_agg(net._urlencode_string(key) || '=' || net._urlencode_string(value), '&')
+    from jsonb_each_text(params));
+begin
+  if coalesce(sent_as, 'application/json') <> 'application/json' then
+    raise exception 'Content-Type header must be "application/json"';
+  end if;
+  if body is null then
+    raise exception 'body must not be null';
+  end if;
+  insert into net.http_request_queue (method, url, headers, body, timeout_milliseconds)
+    values (
+      'POST', url || coalesce(case when url like '%?%' then '&' else '?' end || query, ''),
+      case when sent_as is null then coalesce(headers, '{}') || '{"Content-Type": "application/json"}' else headers end,
+      convert_to(body::text, 'UTF8'), timeout_milliseconds)
+    returning id into request_id;
+  notify net;
+  return request_id;
+end $$;
+
+revoke execute on all functions in schema net from public;
+grant execute on all functions in schema net to postgres, service_role;
+grant all on all tables in schema net to postgres;
+grant select, update, delete on net.http_request_queue to supabase_storage_admin;
+grant select, insert, delete on net._http_response to supabase_storage_admin;
+
+
 -- `postgres` may add policies and triggers to the storage tables, and change nothing else about them.
 create or replace function extensions.guard_storage_tables() returns event_trigger language plpgsql as $$
 begin

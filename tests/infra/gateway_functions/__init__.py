@@ -50,7 +50,7 @@ class RunningGateway:
 
 def make_task_root(root: Path) -> Path:
     """A folder with `serverless.yml` and the functions that it names."""
-    for name in ("probe", "pets", "people"):
+    for name in ("probe", "pets", "people", "consumer"):
         folder = root / "functions" / name
         folder.mkdir(parents=True)
         shutil.copy(HERE / f"{name}.py", folder / "handler.py")

@@ -22,7 +22,7 @@ def http(stack: Stack) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def functions(stack: Stack) -> None:
+def functions(stack: Stack) -> Iterator[None]:
     """Database functions that tell who calls them, and send back or make long texts."""
     with psycopg.connect(stack.superuser_url, autocommit=True) as connection:
         connection.execute(
@@ -40,6 +40,9 @@ def functions(stack: Stack) -> None:
     with httpx.Client(transport=transport, headers={"apikey": stack.keys.service_key}) as client:
         while client.get(url).status_code == 404:
             pass
+    yield
+    with psycopg.connect(stack.superuser_url, autocommit=True) as connection:
+        connection.execute("drop function public.test_role(), public.test_length(text), public.test_repeat(integer)")
 
 
 def role(http: httpx.Client, query: str = "", **headers: str) -> Any:

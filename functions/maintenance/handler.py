@@ -1,0 +1,37 @@
+"""Upkeep on a schedule: expires unused tickets, and removes files that belong to nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.observability import begin, log
+from shared.supabase_access import Access, as_service
+
+ORPHANS_AFTER = "1 day"
+BATCH = 1000  # what the Storage API removes at once
+SHOWN = 100
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Return a report of what was done, or with `{"dryRun": true}` of what would be."""
+    begin(context.aws_request_id, context.get_remaining_time_in_millis() / 1000)
+    dry_run = bool(event.get("dryRun"))
+    service = as_service()
+    report = {
+        "dryRun": dry_run,
+        "expiredUploads": service.rpc("expire_uploads", {"p_dry_run": dry_run}),
+        "orphanedFiles": _remove_orphans(service, dry_run=dry_run),
+        "missingFiles": service.rpc("missing_files", {"p_limit": SHOWN}),
+    }
+    log("maintained", **{name: value for name, value in report.items() if name != "missingFiles"})
+    return report
+
+
+def _remove_orphans(service: Access, *, dry_run: bool) -> dict[str, int]:
+    """Remove files that no row names, through the Storage API; what failed is found again the next time."""
+    count = size = 0
+    after = ""
+    while found := service.rpc("orphaned_files", {"p_older_than": ORPHANS_AFTER, "p_after": after, "p_limit": BATCH}):
+        count += len(found) if dry_run else service.remove([one["name"] for one in found])
+        size += sum(one["bytes"] or 0 for one in found)
+        after = found[-1]["name"]
+    return {"count": count, "bytes": size}

@@ -1,0 +1,123 @@
+"""Calls to Supabase: one HTTP client that keeps to the invocation's deadline, and its errors as ours."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal, cast
+
+import httpx
+from postgrest import APIError
+from pydantic import ValidationError
+from storage3.exceptions import StorageApiError
+
+from shared.errors import PROBLEMS, AppError
+from shared.observability import Part, log, remaining_seconds, timed
+
+_TIMEOUT_SECONDS: Final = 8.0
+_CONNECT_SECONDS: Final = 2.0
+
+Service = Literal["database", "storage", "auth"]
+
+
+class _DeadlineTransport(httpx.HTTPTransport):
+    """Ends a call when the invocation's time is up, however slowly the other side answers."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        left = remaining_seconds()
+        if left <= 0:
+            raise httpx.ReadTimeout("no time left", request=request)
+        timeout = {"connect": _CONNECT_SECONDS, "read": _TIMEOUT_SECONDS, "write": _TIMEOUT_SECONDS}
+        timeout["pool"] = _CONNECT_SECONDS
+        request.extensions["timeout"] = {phase: min(left, seconds) for phase, seconds in timeout.items()}
+        try:
+            response = super().handle_request(request)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            # The other side had closed an idle connection. What writes is left to the client to repeat.
+            if request.method != "GET":
+                raise
+            response = super().handle_request(request)
+        response.stream = _DeadlineStream(cast(httpx.SyncByteStream, response.stream), request)
+        return response
+
+
+class _DeadlineStream(httpx.SyncByteStream):
+    """A body of which each chunk must arrive before the deadline: a read timeout alone lets a trickle go on."""
+
+    def __init__(self, stream: httpx.SyncByteStream, request: httpx.Request) -> None:
+        self._stream = stream
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            if remaining_seconds() <= 0:
+                raise httpx.ReadTimeout("no time left", request=self._request)
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+# One client for all, made with the environment: each builds a TLS context. Lambda thaws an environment with its
+# connections, which httpx would otherwise drop after 5 idle seconds.
+http: Final = httpx.Client(
+    transport=_DeadlineTransport(limits=httpx.Limits(max_connections=20, keepalive_expiry=55), retries=1)
+)
+
+
+class AlreadyStoredError(Exception):
+    """There is an object of this name."""
+
+
+class NotStoredError(Exception):
+    """There is no object of this name."""
+
+
+@contextmanager
+def translated(service: Service, part: Part) -> Iterator[None]:
+    """Time a call, and turn what a client of Supabase raises into an `AppError`."""
+    try:
+        with timed(part):
+            yield
+    except APIError as error:
+        raise _database_error(error) from error
+    except StorageApiError as error:
+        raise _storage_error(error) from error
+    except (httpx.HTTPError, json.JSONDecodeError, KeyError, ValidationError) as error:
+        # All but the first: what answered was not Supabase, but a proxy's error page for instance.
+        log("upstream_failed", service=service, error=error)
+        raise AppError(f"{service}_unavailable") from error
+
+
+def _database_error(error: APIError) -> AppError:
+    code = error.code or ""
+    message = error.message or ""
+    if code.startswith("PT") and message in PROBLEMS:
+        return AppError(message, extra=_details(error))
+    if code in ("PGRST301", "PGRST303"):
+        # Newer servers tell an expired token from a bad one; older ones say it in words.
+        return AppError("token_expired" if "expired" in message else "invalid_token")
+    if code == "42501":
+        return AppError("forbidden")
+    log("database_refused", code=code, error=error)
+    return AppError("database_unavailable")
+
+
+def _details(error: APIError) -> dict[str, object]:
+    try:
+        details = json.loads(error.details or "{}")
+    except ValueError:
+        return {}
+    return details if isinstance(details, dict) else {}
+
+
+def _storage_error(error: StorageApiError) -> Exception:
+    if str(error.status) == "409":
+        return AlreadyStoredError()
+    if str(error.status) == "404" and "Bucket" not in error.message:
+        return NotStoredError()
+    if "exp" in error.message and "claim timestamp" in error.message:
+        return AppError("token_expired")
+    if str(error.status) == "403":
+        return AppError("forbidden")
+    log("storage_refused", code=error.code, status=error.status, error=error)
+    return AppError("storage_unavailable")
