@@ -135,7 +135,7 @@ def _by_pillow(source: ImageFile, side: int) -> tuple[Image.Image, bool]:
 @cache
 def _vips() -> Any:
     """Return libvips, loaded where it is used: functions that only read storyboards do without."""
-    import pyvips  # type: ignore[import-untyped] # noqa: PLC0415
+    import pyvips  # noqa: PLC0415
 
     pyvips.cache_set_max(0)
     logging.getLogger("pyvips").setLevel(logging.ERROR)

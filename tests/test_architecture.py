@@ -43,6 +43,7 @@ OWNERS = {
     "boto3": {"jobs", "ingest_bucket"},
     "botocore": {"jobs", "ingest_bucket"},
     "PIL": {"images", "image_colours", "image_decoders", "image_webp"},
+    "pyvips": {"image_decoders"},
     "pybase64": {"images"},
     "av": {"video"},
     "redis": {"cache"},

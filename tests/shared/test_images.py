@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 from PIL import Image, ImageCms, ImageFilter, ImageOps
 
+from shared import image_decoders, image_webp
 from shared.errors import AppError
 from shared.images import Encoded, optimise
 from tests.shared.image_files import (
@@ -298,3 +299,38 @@ def test_no_decoder_but_the_five_is_ever_asked(file_format: str, monkeypatch: py
     with pytest.raises(AppError) as error:
         optimise(out.getvalue())
     assert error.value.code in {"unsupported_image_type", "not_an_image"}
+
+
+@pytest.mark.parametrize("size", [(300, 200), (2500, 1000)])
+@pytest.mark.parametrize("options", [{}, {"lossless": True}])
+def test_webp_is_read_without_a_libwebp_of_pillow_too(
+    size: tuple[int, int], options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = gradient(*size)
+    image.putalpha(Image.linear_gradient("L").resize(size))
+    file = encoded(image, "WEBP", **options)
+    with_libwebp = shown(file)
+    monkeypatch.setattr(image_webp, "available", lambda: False)
+    assert difference(shown(file), with_libwebp) < 2
+
+
+@pytest.mark.parametrize("background", ["white", "black"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_large_transparent_png_looks_as_a_small_one_does(
+    mode: str, background: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = corners(2500, 1000).convert(mode)
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    file = encoded(image, "PNG")
+
+    def seen() -> Image.Image:
+        picture = shown(file)
+        return Image.alpha_composite(Image.new("RGBA", picture.size, background), picture)
+
+    held = seen()
+    monkeypatch.setattr(image_decoders, "_MAX_HELD_PIXELS", 0)
+    assert difference(seen(), held) < 1
+
+
+def test_pillows_wheel_brings_a_libwebp_that_can_scale() -> None:
+    assert image_webp.available()

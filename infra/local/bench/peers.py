@@ -11,7 +11,7 @@ from time import process_time
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import pyvips  # type: ignore[import-untyped]
+import pyvips
 from PIL import Image
 
 from shared.images import MAX_SIDE, METHOD, QUALITY, THUMBNAIL_SIDE, decode_base64, optimise
