@@ -9,7 +9,7 @@ from PIL import Image
 
 from infra.local.bench import peers, settings
 from infra.local.bench.figures import Figure, compared, table
-from infra.local.bench.peers import OURS, SHARPS, Outcome, Sharp, measured
+from infra.local.bench.peers import OURS, Outcome, Sharp, measured
 from infra.local.bench.pictures import files
 from infra.local.bench.quality import ssim
 from shared.images import MAX_SIDE, THUMBNAIL_SIDE
@@ -21,23 +21,22 @@ Results = dict[str, dict[str, Outcome]]
 
 
 def measure() -> list[Figure]:
-    """Return CPU time and bytes of an upload against each peer's, all images and by type."""
+    """Return CPU time and bytes of an upload against each peer's at the same settings, all images and by type."""
     with Sharp() as sharp:
         results = {name: _turns(_contenders(data, sharp)) for name, data in files()}
-    defaults = f"sharp, usual, quality {SHARPS.quality}, effort {SHARPS.method}"
+    usual = f"sharp, usual, {_SAME}"
     figures = [
-        _cpu(results, "usual", defaults, 0.65),
-        _cpu(results, "usual at our effort", f"sharp, usual, {_SAME}"),
+        _cpu(results, "usual", usual, 0.65),
         _cpu(results, "one decode", f"sharp, one decode, {_SAME}", 0.85),
         _cpu(results, "pyvips", f"pyvips, {_SAME}"),
-        _cpu(results, "naive", f"Pillow, naive, quality {SHARPS.quality}, method {SHARPS.method}"),
+        _cpu(results, "naive", f"Pillow, naive, {_SAME}"),
         _cpu(results, "libwebp", f"libwebp alone, {_SAME}", 1.2),
     ]
     for kind in ("JPEG", "WebP", "PNG", "3840 x 2160 PNG"):
         some = {name: result for name, result in results.items() if name.endswith(kind)}
         figures.append(_cpu(some, "one decode", f"sharp, one decode, {_SAME}", 1.0, kind))
     sizes = [(len(result["ours"].image) / 1024, len(result["usual"].image) / 1024) for result in results.values()]
-    return [*figures, compared("upload bytes", "kB", defaults, sizes), _likeness(results, defaults)]
+    return [*figures, compared("upload bytes", "kB", usual, sizes), _likeness(results, usual)]
 
 
 def _contenders(data: bytes, sharp: Sharp) -> dict[str, Callable[[], Outcome]]:
@@ -45,11 +44,10 @@ def _contenders(data: bytes, sharp: Sharp) -> dict[str, Callable[[], Outcome]]:
     large, small = _scaled(data, MAX_SIDE), _scaled(data, THUMBNAIL_SIDE)
     return {
         "ours": lambda: measured(lambda: peers.ours(text)),
-        "usual": lambda: sharp("usual", text, SHARPS),
-        "usual at our effort": lambda: sharp("usual", text, OURS),
+        "usual": lambda: sharp("usual", text, OURS),
         "one decode": lambda: sharp("oneDecode", text, OURS),
         "pyvips": lambda: measured(lambda: peers.vips(text, OURS)),
-        "naive": lambda: measured(lambda: peers.naive_pillow(text, SHARPS)),
+        "naive": lambda: measured(lambda: peers.naive_pillow(text, OURS)),
         "libwebp": lambda: measured(lambda: peers.libwebp(large, OURS) + peers.libwebp(small, OURS)),
         "original": lambda: Outcome(0, data),
     }

@@ -28,7 +28,7 @@ class Effort:
     method: int
 
 
-OURS, SHARPS = Effort(QUALITY, METHOD), Effort(80, 4)
+OURS = Effort(QUALITY, METHOD)
 
 
 class Outcome(NamedTuple):
