@@ -1,6 +1,7 @@
 """What a poller does with messages while a function works on them, against a queue that only notes what it is told."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -68,6 +69,8 @@ def test_messages_are_kept_back_as_long_as_a_function_works_on_them(
             await poller.close()
         return queue
 
-    queue = asyncio.run(work())
+    # In a thread: `asyncio.run` takes away the event loop that Mangum's handlers use in this one.
+    with ThreadPoolExecutor(1) as thread:
+        queue = thread.submit(asyncio.run, work()).result()
     assert set(queue.hidden) == {HOLD_SECONDS}
     assert queue.deleted == ["m"]
