@@ -4,8 +4,8 @@ import argparse
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
+from threading import Event
 from types import FrameType
 
 from infra.local.postgres import delete_cluster
@@ -62,11 +62,11 @@ def up(folder: Path) -> int:
         with Stack(folder) as stack:
             _show(stack.info)
             print("\nCtrl-C stops it.", flush=True)
-            while True:
+            while not _interrupted.wait(0.5):
                 stack.watch()
-                time.sleep(0.5)
     except KeyboardInterrupt:
-        print("\nStopped.")
+        pass
+    print("\nStopped.")
     return 0
 
 
@@ -91,7 +91,12 @@ def reset(folder: Path) -> int:
     return 0
 
 
+# An interrupt that came while a destructor or a callback ran was swallowed by it.
+_interrupted = Event()
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _interrupted.set()
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # what follows is the orderly stop, which has deadlines of its own
     raise KeyboardInterrupt
