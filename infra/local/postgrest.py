@@ -7,8 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
+from infra.local.keys import write_private
 from infra.local.processes import Program, answers
-from infra.local.state import StackError, State, write_json, write_private
+from infra.local.state import StackError, State, write_json
 
 PACKAGES = Path(__file__).with_name("node_modules")
 ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}

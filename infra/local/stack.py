@@ -21,9 +21,6 @@ INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "TZ")
 SETTINGS = (
     "BUCKET_ACCESS",
     "GUEST_ACCESS",
-    "GUEST_RETENTION_DAYS",
-    "LOG_LEVEL",
-    "REDIS_URL",
     "SIGNED_URL_SECONDS",
 )
 INGEST_BUCKET = "videomaker-ingest"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from infra.local.keys import Keys
+from infra.local.keys import Keys, write_private
 
 TOP = Path(__file__).resolve().parents[2]
 SERVICES = ("postgres", "postgrest", "postgrest_admin", "supabase", "aws", "gateway")
@@ -128,15 +128,6 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, value: object) -> None:
     """Replaces a JSON file at once, readable by its owner only."""
     write_private(path, json.dumps(value, indent=2) + "\n")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replaces a text file at once, readable by its owner only."""
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    temporary.replace(path)
 
 
 def is_free(port: int) -> bool:
