@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared import image_decoders
 from shared.errors import AppError
-from shared.images import decode_base64, optimise
+from shared.images import decode_base64, decoders, optimise
 from tests.shared.image_files import (
     FORMATS,
     chunk,
@@ -43,7 +42,7 @@ def no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         pytest.fail("a decoder saw the file")
 
-    monkeypatch.setattr(image_decoders, "_DECODERS", dict.fromkeys(FORMATS, fail))
+    monkeypatch.setattr(decoders, "_DECODERS", dict.fromkeys(FORMATS, fail))
 
 
 @pytest.mark.usefixtures("no_pixels")

@@ -6,9 +6,8 @@ from itertools import product
 import pytest
 from PIL import Image, ImageCms, ImageFilter, ImageOps
 
-from shared import image_decoders, image_webp
 from shared.errors import AppError
-from shared.images import Encoded, optimise
+from shared.images import Encoded, decoders, optimise, webp
 from tests.shared.image_files import (
     FORMATS,
     GPS_LATITUDE,
@@ -310,7 +309,7 @@ def test_webp_is_read_without_a_libwebp_of_pillow_too(
     image.putalpha(Image.linear_gradient("L").resize(size))
     file = encoded(image, "WEBP", **options)
     with_libwebp = shown(file)
-    monkeypatch.setattr(image_webp, "available", lambda: False)
+    monkeypatch.setattr(webp, "available", lambda: False)
     assert difference(shown(file), with_libwebp) < 2
 
 
@@ -328,9 +327,9 @@ def test_large_transparent_png_looks_as_a_small_one_does(
         return Image.alpha_composite(Image.new("RGBA", picture.size, background), picture)
 
     held = seen()
-    monkeypatch.setattr(image_decoders, "_MAX_HELD_PIXELS", 0)
+    monkeypatch.setattr(decoders, "_MAX_HELD_PIXELS", 0)
     assert difference(seen(), held) < 1
 
 
 def test_pillows_wheel_brings_a_libwebp_that_can_scale() -> None:
-    assert image_webp.available()
+    assert webp.available()

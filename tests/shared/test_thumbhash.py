@@ -6,8 +6,7 @@ from math import cos, pi
 import pytest
 from PIL import Image, ImageStat
 
-from shared import thumbhash
-from shared.images import optimise
+from shared.images import optimise, thumbhash
 from tests.shared.image_files import encoded, gradient
 
 Pixel = tuple[float, float, float, float]

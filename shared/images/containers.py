@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from shared.errors import AppError
-from shared.image_avif import frame_sizes
+from shared.images.avif import frame_sizes
 
 Format = Literal["PNG", "JPEG", "WEBP", "GIF", "AVIF"]
 

@@ -9,12 +9,12 @@ from typing import Final, Literal
 import pybase64
 from PIL import Image
 
-from shared import thumbhash
 from shared.errors import AppError
-from shared.image_colours import to_srgb
-from shared.image_containers import Format, ImageFile
-from shared.image_decoders import decode, fit
-from shared.image_formats import orientation, read_image_file
+from shared.images import thumbhash
+from shared.images.colours import to_srgb
+from shared.images.containers import Format, ImageFile
+from shared.images.decoders import decode, fit
+from shared.images.formats import orientation, read_image_file
 
 MAX_SIDE: Final = 1920
 THUMBNAIL_SIDE: Final = 320

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from shared.errors import AppError
-from shared.image_containers import Format, ImageFile, read_avif, read_gif, read_jpeg, read_png, read_webp
+from shared.images.containers import Format, ImageFile, read_avif, read_gif, read_jpeg, read_png, read_webp
 
 # What people send by mistake: (offset, bytes found there, name).
 _OTHER_TYPES: Final = (

@@ -16,9 +16,9 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile as PillowDecoder
 from PIL.JpegImagePlugin import JpegImageFile
 
-from shared import image_webp
 from shared.errors import AppError
-from shared.image_containers import Format, ImageFile, check_dimensions
+from shared.images import webp
+from shared.images.containers import Format, ImageFile, check_dimensions
 
 # The limit is checked before Pillow sees the file; its own would warn below it.
 Image.MAX_IMAGE_PIXELS = None
@@ -100,8 +100,8 @@ def _decode_jpeg(source: ImageFile, side: int) -> tuple[Image.Image, bool]:
 
 
 def _decode_webp(source: ImageFile, side: int) -> tuple[Image.Image, bool]:
-    if image_webp.available():
-        return image_webp.decode(source.data, lambda size: fitting(size, side))
+    if webp.available():
+        return webp.decode(source.data, lambda size: fitting(size, side))
     load = _vips().Image.webpload_buffer
     header = load(source.data)
     size = header.width, header.height
