@@ -49,6 +49,22 @@ create or replace trigger video_sessions_status before update of status on publi
     "completed": ["generating"],
     "failed": ["generating"]}');
 
+-- What policies of other tables ask. As a set it is computed once for a statement, not for each of its rows.
+create or replace function private.readable_sessions() returns setof text
+language sql stable security definer set search_path = '' as $$
+  select s.session_id from public.video_sessions s where s.user_id = (select auth.uid())::text
+$$;
+comment on function private.readable_sessions() is 'The sessions that the caller may read.';
+
+create or replace function private.editable_sessions() returns setof text
+language sql stable security definer set search_path = '' as $$
+  select s.session_id from public.video_sessions s where s.user_id = (select auth.uid())::text
+$$;
+comment on function private.editable_sessions() is 'The sessions that the caller may change.';
+
+revoke execute on all functions in schema private from public, anon;
+grant execute on function private.readable_sessions(), private.editable_sessions() to authenticated, service_role;
+
 alter table public.video_sessions enable row level security;
 revoke all on public.video_sessions from anon, authenticated;
 -- Status, owner and times are not the caller's to set.

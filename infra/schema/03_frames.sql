@@ -104,34 +104,21 @@ grant usage on sequence public.video_frames_id_seq to authenticated, service_rol
 
 drop policy if exists "Owners can read the frames of their sessions" on public.video_frames;
 create policy "Owners can read the frames of their sessions" on public.video_frames
-  for select to authenticated using (
-    exists (
-      select from public.video_sessions s
-      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text));
+  for select to authenticated using (session_id in (select private.readable_sessions()));
 drop policy if exists "Owners can add frames to their sessions" on public.video_frames;
 create policy "Owners can add frames to their sessions" on public.video_frames
   for insert to authenticated with check (
     private.may_use_image(image_path)
     and (thumbnail_path is null or private.may_use_image(thumbnail_path))
-    and exists (
-      select from public.video_sessions s
-      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text));
+    and session_id in (select private.editable_sessions()));
 drop policy if exists "Owners can change the frames of their sessions" on public.video_frames;
 create policy "Owners can change the frames of their sessions" on public.video_frames
   for update to authenticated
-  using (
-    exists (
-      select from public.video_sessions s
-      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text))
+  using (session_id in (select private.editable_sessions()))
   with check (
     private.may_use_image(image_path)
     and (thumbnail_path is null or private.may_use_image(thumbnail_path))
-    and exists (
-      select from public.video_sessions s
-      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text));
+    and session_id in (select private.editable_sessions()));
 drop policy if exists "Owners can delete the frames of their sessions" on public.video_frames;
 create policy "Owners can delete the frames of their sessions" on public.video_frames
-  for delete to authenticated using (
-    exists (
-      select from public.video_sessions s
-      where s.session_id = video_frames.session_id and s.user_id = (select auth.uid())::text));
+  for delete to authenticated using (session_id in (select private.editable_sessions()));

@@ -84,13 +84,7 @@ grant usage on sequence public.final_videos_id_seq, public.video_clips_id_seq to
 
 drop policy if exists "Owners can read the videos of their sessions" on public.final_videos;
 create policy "Owners can read the videos of their sessions" on public.final_videos
-  for select to authenticated using (
-    exists (
-      select from public.video_sessions s
-      where s.session_id = final_videos.session_id and s.user_id = (select auth.uid())::text));
+  for select to authenticated using (session_id in (select private.readable_sessions()));
 drop policy if exists "Owners can read the clips of their sessions" on public.video_clips;
 create policy "Owners can read the clips of their sessions" on public.video_clips
-  for select to authenticated using (
-    exists (
-      select from public.video_sessions s
-      where s.session_id = video_clips.session_id and s.user_id = (select auth.uid())::text));
+  for select to authenticated using (session_id in (select private.readable_sessions()));

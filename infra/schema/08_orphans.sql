@@ -28,10 +28,11 @@ language sql stable security invoker set search_path = '' as $$
   where f.image_path is not null
     and not exists (
       select from storage.objects o where o.bucket_id = 'videomaker' and o.name = f.image_path)
-  order by f.session_id, f.frame_number
+  order by f.id desc
   limit p_limit
 $$;
-comment on function public.missing_files(integer) is 'Frames whose image is not in the media bucket.';
+comment on function public.missing_files(integer) is
+  'Frames whose image is not in the media bucket, those that were saved last first.';
 
 revoke execute on function public.orphaned_files(interval, text, integer), public.missing_files(integer)
   from public, anon, authenticated;

@@ -73,6 +73,20 @@ def test_frames_whose_file_is_gone_are_reported(alice: User) -> None:
     assert saved["sessionId"] in {one["session_id"] for one in missing}
 
 
+def test_of_many_missing_files_those_that_were_saved_last_are_shown(alice: User, database: Database) -> None:
+    many = alice.save(with_frames([frame(1, image_url(alice.subject))])).json["sessionId"]
+    database.execute(
+        "insert into public.video_frames (session_id, frame_number, timestamp, image_url, description, prompt)"
+        " select %s, n, '0s', 'gone/frames/' || n || '.webp', 'd', 'p' from generate_series(2, 150) n",
+        (many,),
+    )
+    last = alice.save(with_frames([frame(1, image_url(alice.subject))])).json["sessionId"]
+    missing = run(dryRun=True)["missingFiles"]
+    assert len(missing) == 100
+    assert missing[0]["session_id"] == last
+    assert {one["session_id"] for one in missing} == {last, many}
+
+
 def test_more_files_than_one_batch_are_removed(alice: User, database: Database) -> None:
     database.execute(
         "insert into storage.objects (bucket_id, name, owner_id, created_at)"
