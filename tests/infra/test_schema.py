@@ -58,8 +58,8 @@ def test_applying_it_again_changes_nothing(stack: Stack, database: Database) -> 
 
 
 def test_only_a_changed_file_is_applied_again(stack: Stack, database: Database) -> None:
-    database.execute("update private.migrations set checksum = 'other' where name = 'schema/05_idempotency.sql'")
-    assert migrate(stack.info["databaseUrl"]) == ["schema/05_idempotency.sql"]
+    database.execute("update private.migrations set checksum = 'other' where name = 'schema/50_idempotency.sql'")
+    assert migrate(stack.info["databaseUrl"]) == ["schema/50_idempotency.sql"]
 
 
 def test_it_adds_to_tables_that_were_there_before(stack: Stack, database: Database) -> None:

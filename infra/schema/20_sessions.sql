@@ -1,4 +1,4 @@
--- One storyboard: its prompt, length, looks and state. The frames are in 03_frames.sql.
+-- One storyboard: its prompt, length, looks and state. The frames are in 30_frames.sql.
 
 create table if not exists public.video_sessions (
   id serial primary key,
