@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -73,6 +73,7 @@ Timestamp = Annotated[
 ]
 UserId = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
 SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+Role = Literal["owner", "editor", "viewer"]
 
 
 class FrameInput(Model):
@@ -187,7 +188,8 @@ class Session(Model):
 
     id: int
     session_id: str
-    user_id: str
+    user_id: Annotated[str, Field(description="Of the owner")]
+    role: Annotated[Role, Field(description="What the caller is here")]
     original_prompt: str
     video_duration: int
     frame_count: int

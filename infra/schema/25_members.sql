@@ -2,7 +2,8 @@
 -- table that hangs on a session ask the predicates of this file.
 
 create table if not exists public.session_members (
-  id uuid primary key default gen_random_uuid(),
+  id serial primary key,
+  member_id uuid not null unique default gen_random_uuid(),
   session_id varchar(255) not null references public.video_sessions (session_id) on delete cascade,
   user_id varchar(255),
   email varchar(320),
@@ -24,7 +25,7 @@ create table if not exists public.session_members (
 );
 comment on table public.session_members is
   'One person beside the owner who may see a session, was invited to, or could once.';
-comment on column public.session_members.id is 'Names the invitation, and the membership that it becomes.';
+comment on column public.session_members.member_id is 'Names the invitation, and the membership that it becomes.';
 comment on column public.session_members.user_id is 'The subject of its access token; null until the invitation is accepted.';
 comment on column public.session_members.email is 'The address that was invited, in lower case; forgotten when the member goes.';
 comment on column public.session_members.status is
@@ -163,11 +164,12 @@ drop policy if exists "Owners can delete their sessions" on public.video_session
 create policy "Owners can delete their sessions" on public.video_sessions
   for delete to authenticated using (user_id = (select auth.uid())::text);
 
--- Rows are written by the functions of 26_invitations.sql only: nobody becomes a member without having agreed to it.
+-- Rows are written by the functions of 65_invitations.sql only: nobody becomes a member without having agreed to it.
 alter table public.session_members enable row level security;
 revoke all on public.session_members from anon, authenticated;
 grant select on public.session_members to authenticated;
 grant all on public.session_members to service_role;
+grant usage on sequence public.session_members_id_seq to service_role;
 
 drop policy if exists "Members can see one another and the invited their invitations" on public.session_members;
 create policy "Members can see one another and the invited their invitations" on public.session_members
