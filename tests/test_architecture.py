@@ -14,7 +14,7 @@ SHARED = sorted((TOP / "shared").rglob("*.py"))
 # Each module may import those of lower floors; only those of the ground floor also one another. A package is one
 # module: what is inside of it is its own affair.
 FLOORS = [
-    {"settings", "errors", "models", "timeline", "pricing", "media_formats"},
+    {"settings", "errors", "models", "paging", "timeline", "pricing", "media_formats"},
     {"observability", "images", "video", "cache", "tickets"},
     {"upstream", "jobs", "ingest_bucket"},
     {"supabase_access"},
