@@ -108,6 +108,12 @@ class Client:
         given = event("GET", f"/api/{function}", query=query, headers=self._headers(headers or {}))
         return invoke(function, given)
 
+    def patch(self, function: str, body: object) -> Answer:
+        return invoke(function, event("PATCH", f"/api/{function}", headers=self._headers({}), body=json.dumps(body)))
+
+    def delete(self, function: str, **query: object) -> Answer:
+        return invoke(function, event("DELETE", f"/api/{function}", query=query, headers=self._headers({})))
+
     def upload(self, image: bytes, frame_id: int | str = 1, user_id: str | None = None) -> Answer:
         body = {"imageData": base64.b64encode(image).decode(), "frameId": frame_id}
         return self.post("upload_image", body | ({"userId": user_id} if user_id else {}))
