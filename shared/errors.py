@@ -60,6 +60,22 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "Foreign image URL",
         "An `imageUrl` must be one that this service gave you. Upload the image first and save the URL answered.",
     ),
+    # Templates
+    "template_not_found": Problem(
+        404, "Template not found", "You have no template with this `templateId`. `GET templates` lists them."
+    ),
+    "template_built_in": Problem(
+        403, "Built-in template", "A built-in template cannot be changed. Save a copy of it as a template of your own."
+    ),
+    "template_limit_reached": Problem(
+        403, "Too many templates", "You have as many templates as you may have. Delete one first."
+    ),
+    "invalid_template": Problem(
+        422, "Invalid template", "This template was not written by this service. Replace it, or delete it."
+    ),
+    "invalid_template_data": Problem(
+        422, "Invalid template data", "`templateData` must fit the template's `fields`. Mend what `errors` names."
+    ),
     # Images
     "not_an_image": Problem(
         422, "Not an image", "The bytes are not an image. Send PNG, JPEG, WebP, GIF or AVIF, base64-encoded."

@@ -108,6 +108,20 @@ class Client:
         given = event("GET", f"/api/{function}", query=query, headers=self._headers(headers or {}))
         return invoke(function, given)
 
+    def send(
+        self,
+        method: str,
+        function: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **query: object,
+    ) -> Answer:
+        """Send any method, with a JSON body where there is one."""
+        text = None if body is None else json.dumps(body)
+        named = self._headers(headers or {})
+        return invoke(function, event(method, f"/api/{function}", query=query, headers=named, body=text))
+
     def upload(self, image: bytes, frame_id: int | str = 1, user_id: str | None = None) -> Answer:
         body = {"imageData": base64.b64encode(image).decode(), "frameId": frame_id}
         return self.post("upload_image", body | ({"userId": user_id} if user_id else {}))

@@ -18,7 +18,7 @@ FLOORS = [
     {"observability", "images", "video", "cache", "tickets"},
     {"upstream", "jobs", "ingest_bucket"},
     {"supabase_access"},
-    {"identity", "uploads"},
+    {"identity", "templates", "uploads"},
     {"storyboards"},
     {"web"},
 ]
