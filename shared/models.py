@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -75,6 +75,7 @@ Timestamp = Annotated[
 ]
 UserId = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
 SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+Role = Literal["owner", "editor", "viewer"]
 
 
 class FrameInput(Model):
@@ -217,7 +218,8 @@ class Session(Model):
 
     id: int
     session_id: str
-    user_id: str
+    user_id: Annotated[str, Field(description="Of the owner")]
+    role: Annotated[Role, Field(description="What the caller is here")]
     original_prompt: str
     video_duration: int
     frame_count: int

@@ -26,7 +26,7 @@ _CERTAINLY_FITTING: Final = 500_000  # characters, even if each were a quote
 def session_of(row: Row, caller: Caller) -> Session:
     """Return the session; its owner reads its own `userId`, which for a guest is not what the database holds."""
     owner = caller.user_id if row["user_id"] == caller.subject else row["user_id"]
-    return Session.model_validate({**row, "user_id": owner})
+    return Session.model_validate({**row, "user_id": owner, "role": row["caller_role"]})
 
 
 def has_more(session_with_frames: Row) -> bool:

@@ -52,12 +52,12 @@ class Access:
 
     def session_with_frames(self, session_id: str, *, after: int, limit: int) -> dict[str, Any] | None:
         """Return the row of a session, with `frames`: `limit` rows numbered above `after`; and with `last`: the
-        number of its last frame. One round trip.
+        number of its last frame; and `caller_role`. One round trip.
         """
         with translated("database", "db"):
             rows = (
                 self._rest.from_("video_sessions")
-                .select("*,frames:video_frames(*),last:video_frames(frame_number)")
+                .select("*,caller_role,frames:video_frames(*),last:video_frames(frame_number)")
                 .eq("session_id", session_id)
                 .order("frame_number", desc=True, foreign_table="last")
                 .limit(1, foreign_table="last")

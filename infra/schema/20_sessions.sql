@@ -25,7 +25,10 @@ comment on column public.video_sessions.video_duration is 'Seconds.';
 comment on column public.video_sessions.version is 'Rises by one with each save that changed something; compared by If-Match.';
 comment on column public.video_sessions.is_guest is 'Whether the owner was a guest, whose data is kept for a limited time.';
 
-create index if not exists video_sessions_owner_idx on public.video_sessions (user_id, created_at desc, id desc);
+-- An owner's list; and, never touching the table, the set of an owner's sessions that policies ask for.
+create index if not exists video_sessions_owned_idx on public.video_sessions (user_id, created_at desc, id desc)
+  include (session_id);
+drop index if exists public.video_sessions_owner_idx;
 
 -- `not valid` lets rows that were there before us stay as they are; every new one is checked.
 alter table public.video_sessions drop constraint if exists video_sessions_status_check;
