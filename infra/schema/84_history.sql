@@ -114,3 +114,96 @@ language sql stable set search_path = '' as $$
     and (not p_filter ? 'since' or s.created_at >= (p_filter ->> 'since')::timestamptz)
     and (not p_filter ? 'until' or s.created_at < (p_filter ->> 'until')::timestamptz)
 $$;
+comment on function private.history_page(text, jsonb, timestamptz, integer, integer) is
+  'The sessions of one page, newest first, behind a time and an id.';
+comment on function private.session_matches(public.video_sessions, jsonb) is
+  'Whether a session passes a filter: an object of status, style, mood, template_id, tag, since, until, each optional.';
+
+create or replace function private.search_page(
+  p_query tsquery, p_scope text, p_filter jsonb, p_after_rank real, p_after_id integer, p_limit integer)
+returns table (session public.video_sessions, rank real)
+language sql stable security invoker set search_path = '' as $$
+  select f.session, f.rank
+  from (
+    select s as session, ts_rank(d.document, p_query) as rank, (s).id as id
+    from public.video_sessions s
+    join private.session_documents d using (session_id)
+    where d.document @@ p_query
+      and ((p_scope <> 'shared' and s.user_id = (select auth.uid())::text)
+        or (p_scope <> 'own' and s.session_id = any (array(select private.shared_sessions()))))
+      and private.session_matches(s, p_filter)) f
+  where p_after_id is null or (f.rank, f.id) < (p_after_rank, p_after_id)
+  order by f.rank desc, f.id desc limit p_limit
+$$;
+comment on function private.search_page(tsquery, text, jsonb, real, integer, integer) is
+  'The sessions of one page that fit a search, best first, behind a rank and an id.';
+
+create or replace function private.highlights(p_session public.video_sessions, p_query tsquery) returns jsonb
+language sql stable security invoker set search_path = '' as $$
+  select jsonb_agg(jsonb_build_object(
+    'frame_number', t.frame_number,
+    'text', ts_headline('pg_catalog.english', left(t.text, 2000), p_query,
+      format('StartSel=%s, StopSel=%s, MaxWords=24, MinWords=8', chr(2), chr(3)))) order by t.frame_number nulls first)
+  from (
+    select null::integer as frame_number, p_session.original_prompt as text
+    where private.words(p_session.original_prompt) @@ p_query
+    union all (
+      select f.frame_number, f.text
+      from (
+        select f.frame_number, concat_ws(' — ', f.story_title, f.description, f.scene_story) as text
+        from public.video_frames f
+        where f.session_id = p_session.session_id and f.frame_number <= 100) f
+      where private.words(f.text) @@ p_query
+      order by f.frame_number limit 3)) t
+$$;
+comment on function private.highlights(public.video_sessions, tsquery) is
+  'Where a session fits a search: in its prompt, and in three of its first 100 frames. What fits stands between U+0002 '
+  'and U+0003.';
+
+create or replace function public.list_history(
+  p_scope text, p_filter jsonb, p_limit integer, p_query text default null,
+  p_after_created timestamptz default null, p_after_rank real default null, p_after_id integer default null)
+returns jsonb
+language plpgsql stable security invoker set search_path = '' as $$
+declare
+  wanted constant tsquery := private.search_query(p_query);
+  page jsonb;
+begin
+  with found as materialized (
+    select s as session, null::real as rank
+      from private.history_page(p_scope, p_filter, p_after_created, p_after_id, p_limit) s where p_query is null
+    union all
+    select f.session, f.rank
+      from private.search_page(wanted, p_scope, p_filter, p_after_rank, p_after_id, p_limit) f where p_query is not null)
+  select jsonb_agg(
+      to_jsonb(found.session) || jsonb_build_object(
+        'role', private.role_in((found.session).session_id),
+        'rank', found.rank,
+        'highlights', case when p_query is not null then private.highlights(found.session, wanted) end,
+        'frames', (
+          select jsonb_agg(to_jsonb(f) order by f.frame_number) from (
+            select frame_number, image_path, thumbnail_path, placeholder, width, height
+            from public.video_frames where session_id = (found.session).session_id
+            order by frame_number limit 4) f),
+        'videos', (
+          select jsonb_agg(to_jsonb(v) order by v.id desc) from (
+            select * from public.final_videos where session_id = (found.session).session_id
+            order by created_at desc, id desc limit 3) v))
+      order by found.rank desc, (found.session).created_at desc, (found.session).id desc)
+    into page from found;
+  return coalesce(page, '[]');
+end $$;
+comment on function public.list_history(text, jsonb, integer, text, timestamptz, real, integer) is
+  'Sessions of the scope own, shared or all, with the first four frames and the last three videos of each: newest first, '
+  'with a query those that fit it, best first.';
+
+revoke execute on all functions in schema private from public, anon;
+grant execute on function
+  private.history_page(text, jsonb, timestamptz, integer, integer),
+  private.session_matches(public.video_sessions, jsonb),
+  private.search_page(tsquery, text, jsonb, real, integer, integer),
+  private.highlights(public.video_sessions, tsquery), private.words(text), private.search_query(text)
+  to authenticated, service_role;
+revoke execute on function public.list_history(text, jsonb, integer, text, timestamptz, real, integer) from public, anon;
+grant execute on function public.list_history(text, jsonb, integer, text, timestamptz, real, integer)
+  to authenticated, service_role;
