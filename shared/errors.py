@@ -101,6 +101,14 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "invalid_object_name": Problem(
         422, "Invalid object name", "Name the file without empty, `.` and `..` segments and without `%`."
     ),
+    # Video
+    "no_frames": Problem(422, "No frames", "The session has no frames to make a video of. Save some first."),
+    "video_too_short": Problem(
+        422, "Video too short", "Each frame needs one output frame at least. Lengthen the video, or save fewer frames."
+    ),
+    "frame_unreadable": Problem(
+        422, "Frame unreadable", "The stored image of a frame is damaged. Upload it again and save the session."
+    ),
     # What this service stands on
     "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
     "internal_error": Problem(
