@@ -1,15 +1,16 @@
 """Opens media files that others made: known containers only, no file beside the one given, bounded in size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -26,6 +27,8 @@ _OPENING: Final = {
     "analyzeduration": "5000000",
 }
 _DECODING: Final = {"max_pixels": str(MAX_PIXELS), "max_samples": str(1 << 20)}
+
+_Stream = TypeVar("_Stream", AudioStream, VideoStream)
 
 
 @contextmanager
@@ -46,13 +49,15 @@ def open_untrusted(path: Path) -> Iterator[InputContainer]:
 
 def first_audio(container: InputContainer) -> AudioStream:
     """Return the file's first audio stream. Raises `not_media` where there is none that can be decoded."""
-    for stream in container.streams.audio:
-        if stream.codec_context is not None:
-            return stream
-    raise AppError("not_media", "The file has no sound that can be decoded.")
+    return _first(container.streams.audio)
 
 
-def decoded(container: InputContainer, stream: AudioStream | VideoStream) -> Iterator[AudioFrame | VideoFrame]:
+def first_video(container: InputContainer) -> VideoStream:
+    """Return the file's first video stream, which no cover picture is. Raises `not_media` where there is none."""
+    return _first([one for one in container.streams.video if not one.disposition & Disposition.attached_pic])
+
+
+def decoded(container: InputContainer, stream: _Stream) -> Iterator[AudioFrame | VideoFrame]:
     """Yield the frames that can be decoded, and pass over what is damaged."""
     packets = container.demux(stream)
     while True:
@@ -63,3 +68,10 @@ def decoded(container: InputContainer, stream: AudioStream | VideoStream) -> Ite
         except FFmpegError:
             continue
         yield from frames
+
+
+def _first(streams: Sequence[_Stream]) -> _Stream:
+    for stream in streams:
+        if stream.codec_context is not None:
+            return stream
+    raise AppError("not_media")
