@@ -152,6 +152,13 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "worker_full": Problem(
         507, "Worker full", "A worker's temporary folder was full. Try again, or lower `resolution` or `fps`."
     ),
+    "clip_damaged": Problem(422, "Clip damaged", "The clip is damaged or incomplete. Export or download it again."),
+    "clip_too_large": Problem(
+        422, "Clip too large", "A clip may have 4096 x 2304 pixels and 120 frames a second at most. Export it smaller."
+    ),
+    "clip_mismatch": Problem(
+        500, "Clips do not match", "A clip was encoded in another way than the others. Render the video again."
+    ),
     # What this service stands on
     "queue_unavailable": Problem(
         503, "Queue unavailable", "The job is written down, and is begun as soon as the queue answers again."
