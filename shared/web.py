@@ -1,6 +1,5 @@
 """The conventions of every HTTP function: paths, request id, timings, and errors as RFC 9457 problems."""
 
-import gc
 import hashlib
 import json
 import re
@@ -72,9 +71,9 @@ def _as_answered(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def json_answer(body: Model, headers: Mapping[str, str] | None = None) -> "RawJson":
+def json_answer(body: Model, headers: Mapping[str, str] | None = None, status: int = 200) -> "RawJson":
     """Return a model as the answer, serialised once and by pydantic alone."""
-    return RawJson(body.model_dump_json(by_alias=True), headers=dict(headers or {}))
+    return RawJson(body.model_dump_json(by_alias=True), status, headers=dict(headers or {}))
 
 
 class RawJson(JSONResponse):
@@ -93,9 +92,6 @@ class _Conventions:
         self._prefix = f"/api/{name}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not gc.isenabled():
-            gc.freeze()  # what importing made is here to stay
-            gc.enable()
         invocation = _begin(scope)
         path = scope["path"]
         if path == self._prefix or path.startswith(f"{self._prefix}/"):
@@ -186,6 +182,12 @@ def expected_version(if_match: str | None) -> int | None:
     if match is None:
         raise AppError("invalid_precondition")
     return int(match[1])
+
+
+def etag_matches(if_none_match: str | None, etag: str) -> bool:
+    """Compare weakly, as RFC 9110 asks for If-None-Match."""
+    candidates = (if_none_match or "").split(",")
+    return any(one.strip().removeprefix("W/") in (etag, "*") for one in candidates)
 
 
 def request_hash(body: Model) -> str:
