@@ -60,6 +60,19 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "Foreign image URL",
         "An `imageUrl` must be one that this service gave you. Upload the image first and save the URL answered.",
     ),
+    # Share links
+    "share_not_found": Problem(
+        404, "Share link not found", "There is no such share link, or it was revoked. Check it, and who is signed in."
+    ),
+    "video_not_found": Problem(
+        404, "Video not found", "No video of yours has this `videoId`. Check it, and who is signed in."
+    ),
+    "share_without_video": Problem(404, "Video not ready", "The link shows no video yet. Try again later."),
+    "share_password_required": Problem(401, "Password required", "Open the link in a browser and enter its password."),
+    "share_ended": Problem(
+        410, "Share link ended", "The link has expired or its views are used up. Ask for another one."
+    ),
+    "unsupported_format": Problem(501, "Unsupported format", "Ask for `format=json`, or leave `format` out."),
     # Images
     "not_an_image": Problem(
         422, "Not an image", "The bytes are not an image. Send PNG, JPEG, WebP, GIF or AVIF, base64-encoded."

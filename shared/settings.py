@@ -45,6 +45,8 @@ class Settings:
     """The private S3 bucket for direct uploads."""
     storage_webhook_secret: str | None
     """What Supabase's Database Webhook proves itself with."""
+    watch_url: str | None
+    """Where the public reaches `watch`, without a trailing slash; share links begin with it."""
     bucket_access: Literal["public", "private"]
     signed_url_seconds: int
     aws: AwsSettings
@@ -69,6 +71,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         guest_secret=environment.get("GUEST_SECRET") or None,
         ingest_bucket=environment.get("INGEST_BUCKET") or "videomaker-ingest",
         storage_webhook_secret=environment.get("STORAGE_WEBHOOK_SECRET") or None,
+        watch_url=(environment.get("WATCH_URL") or "").rstrip("/") or None,
         bucket_access=cast(
             Literal["public", "private"],
             _choice(environment, "BUCKET_ACCESS", "public", ("public", "private")),
