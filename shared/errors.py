@@ -76,6 +76,16 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "invalid_template_data": Problem(
         422, "Invalid template data", "`templateData` must fit the template's `fields`. Mend what `errors` names."
     ),
+    # Share links
+    "share_not_found": Problem(
+        404, "Share link not found", "There is no such share link, or it was revoked. Check it, and who is signed in."
+    ),
+    "share_without_video": Problem(404, "Video not ready", "The link shows no video yet. Try again later."),
+    "share_password_required": Problem(401, "Password required", "Open the link in a browser and enter its password."),
+    "share_ended": Problem(
+        410, "Share link ended", "The link has expired or its views are used up. Ask for another one."
+    ),
+    "unsupported_format": Problem(501, "Unsupported format", "Ask for `format=json`, or leave `format` out."),
     # Images
     "not_an_image": Problem(
         422, "Not an image", "The bytes are not an image. Send PNG, JPEG, WebP, GIF or AVIF, base64-encoded."

@@ -49,6 +49,8 @@ class Settings:
     """The SQS queue of videos whose clips are all there."""
     storage_webhook_secret: str | None
     """What Supabase's Database Webhook proves itself with."""
+    watch_url: str | None
+    """Where the public reaches `watch`, without a trailing slash; share links begin with it."""
     bucket_access: Literal["public", "private"]
     signed_url_seconds: int
     aws: AwsSettings
@@ -75,6 +77,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         render_queue_url=environment.get("RENDER_QUEUE_URL") or None,
         merge_queue_url=environment.get("MERGE_QUEUE_URL") or None,
         storage_webhook_secret=environment.get("STORAGE_WEBHOOK_SECRET") or None,
+        watch_url=(environment.get("WATCH_URL") or "").rstrip("/") or None,
         bucket_access=cast(
             Literal["public", "private"],
             _choice(environment, "BUCKET_ACCESS", "public", ("public", "private")),

@@ -23,10 +23,15 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    cookies: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
 
     @property
     def code(self) -> str | None:
@@ -59,6 +64,7 @@ def event(
     query: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
     body: str | bytes | None = None,
+    source_ip: str = "192.0.2.1",
 ) -> JsonObject:
     """Return a function URL event, payload format 2.0."""
     named = {"host": "test.lambda-url.us-east-1.on.aws", "content-type": "application/json"}
@@ -69,7 +75,7 @@ def event(
         query=urlencode(query or {}),
         headers=list(named.items()),
         body=body.encode() if isinstance(body, str) else body or b"",
-        source_ip="192.0.2.1",
+        source_ip=source_ip,
     )
     found = to_event(request, "test")
     if isinstance(body, bytes):
@@ -84,7 +90,7 @@ def invoke(function: str, given: JsonObject, context: Context | None = None, *, 
     body = result.get("body") or ""
     raw = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode()
     assert (result["statusCode"] == 500) == broken, raw
-    return Answer(result["statusCode"], result["headers"], raw)
+    return Answer(result["statusCode"], result["headers"], raw, tuple(result.get("cookies") or ()))
 
 
 def run_handler(handler: Callable[[Any, Any], Any], given: Any, context: Context | None = None) -> Any:
@@ -121,6 +127,9 @@ class Client:
         text = None if body is None else json.dumps(body)
         named = self._headers(headers or {})
         return invoke(function, event(method, f"/api/{function}", query=query, headers=named, body=text))
+
+    def delete(self, function: str, **query: object) -> Answer:
+        return invoke(function, event("DELETE", f"/api/{function}", query=query, headers=self._headers({})))
 
     def upload(self, image: bytes, frame_id: int | str = 1, user_id: str | None = None) -> Answer:
         body = {"imageData": base64.b64encode(image).decode(), "frameId": frame_id}

@@ -150,7 +150,7 @@ def _eta_seconds(row: Mapping[str, Any], now: datetime) -> float | None:
 
 
 def _etag(row: Mapping[str, Any], eta: float | None) -> str:
-    """Return a strong ETag; in a private bucket it changes in time, so that no 304 leaves a client with expired URLs."""
+    """Return a strong ETag; in a private bucket it changes in time, so that no 304 leaves expired URLs behind."""
     chosen = settings()
     step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
     digest = hashlib.sha256(json.dumps([row, eta, step, chosen.supabase_url]).encode())

@@ -22,6 +22,7 @@ SETTINGS = (
     "BUCKET_ACCESS",
     "GUEST_ACCESS",
     "SIGNED_URL_SECONDS",
+    "WATCH_URL",
 )
 INGEST_BUCKET = "videomaker-ingest"
 AWS_ACCOUNT = {  # moto takes any
@@ -193,6 +194,7 @@ def function_environment(state: State, info: Mapping[str, str]) -> dict[str, str
         "GUEST_ACCESS": "on",
         "GUEST_SECRET": state.secrets().guest_secret,
         "STORAGE_WEBHOOK_SECRET": state.secrets().storage_webhook_secret,
+        "WATCH_URL": f"{info['apiUrl']}/api/watch",
         "AWS_ENDPOINT_URL": info["awsEndpointUrl"],
         "INGEST_BUCKET": INGEST_BUCKET,
         **AWS_ACCOUNT,
