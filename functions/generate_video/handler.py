@@ -82,7 +82,9 @@ class DryRun(Estimated):
     clips: list[PlannedClip]
 
 
-@app.post("/", summary="Start a video", status_code=202, response_model=StartedVideo, responses={200: {"model": DryRun}})
+@app.post(
+    "/", summary="Start a video", status_code=202, response_model=StartedVideo, responses={200: {"model": DryRun}}
+)
 def generate_video(
     body: VideoRequest, credentials: RequestCredentials, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Response:
@@ -98,7 +100,11 @@ def generate_video(
         clips = [_shown(video, place, made["finished"]) for place in range(len(video.clips))]
         return json_answer(DryRun.model_validate(estimated | {"clips": clips}))
     _send(made)
-    started = estimated | {"estimated_cost": made["estimated_cost"], "video_id": made["video_id"], "status": made["status"]}
+    started = estimated | {
+        "estimated_cost": made["estimated_cost"],
+        "video_id": made["video_id"],
+        "status": made["status"],
+    }
     return json_answer(StartedVideo.model_validate(started), status=202)
 
 

@@ -24,6 +24,7 @@ SETTINGS = (
     "SIGNED_URL_SECONDS",
 )
 INGEST_BUCKET = "videomaker-ingest"
+AWS_ACCOUNT_ID = "123456789012"  # moto's
 AWS_ACCOUNT = {  # moto takes any
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -195,6 +196,8 @@ def function_environment(state: State, info: Mapping[str, str]) -> dict[str, str
         "STORAGE_WEBHOOK_SECRET": state.secrets().storage_webhook_secret,
         "AWS_ENDPOINT_URL": info["awsEndpointUrl"],
         "INGEST_BUCKET": INGEST_BUCKET,
+        "RENDER_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-render",
+        "MERGE_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-merge",
         **AWS_ACCOUNT,
         **chosen,
     }
