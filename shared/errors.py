@@ -86,6 +86,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         410, "Share link ended", "The link has expired or its views are used up. Ask for another one."
     ),
     "unsupported_format": Problem(501, "Unsupported format", "Ask for `format=json`, or leave `format` out."),
+    "export_too_large": Problem(
+        413, "Export too large", "The session has more than 400 MB of files. Download them one by one by their URLs."
+    ),
     # Images
     "not_an_image": Problem(
         422, "Not an image", "The bytes are not an image. Send PNG, JPEG, WebP, GIF or AVIF, base64-encoded."

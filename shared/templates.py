@@ -130,7 +130,7 @@ class TemplateVideo(Model):
     fps: Literal[24, 25, 30, 60] | None = None
     motion: Motion | None = None
     transition: Transition | None = None
-    transition_seconds: Annotated[float, Field(ge=0, le=5)] | None = None
+    transition_seconds: Annotated[float, Field(ge=0, le=10)] | None = None
     fit: Literal["cover", "contain"] | None = None
     captions: Literal["none", "sidecar", "burned"] | None = None
 
