@@ -13,6 +13,7 @@ from shared.supabase_access import Access, media_path
 
 Row = dict[str, Any]
 
+BRACKETS = {0xE000: "<", 0xE001: ">"}  # a search would take what stands between them for a tag
 VIDEO_FILES = ("video_url", "poster_url", "preview_url", "captions_url")
 
 
@@ -110,7 +111,8 @@ def _session(row: Row, urls: Mapping[str, str], caller: Caller) -> HistorySessio
 def _highlight(row: Row) -> Highlight:
     """Return the pieces of a text in which what fits stands between U+0002 and U+0003."""
     fragments = []
-    for number, part in enumerate(row["text"].split("\2")):
+    text = row["text"].translate(BRACKETS)
+    for number, part in enumerate(text.split("\2")):
         match, _, rest = part.partition("\3") if number else ("", "", part)
         fragments += [Fragment(text=match, match=True), Fragment(text=rest, match=False)]
     return Highlight(frame_number=row["frame_number"], fragments=[one for one in fragments if one.text])

@@ -22,9 +22,11 @@ create policy "Members can search their sessions" on private.session_documents
 
 create or replace function private.words(p_text text) returns tsvector
 language sql immutable set search_path = '' as $$
-  select to_tsvector('pg_catalog.simple', coalesce(p_text, '')) || to_tsvector('pg_catalog.english', coalesce(p_text, ''))
+  select to_tsvector('pg_catalog.simple', t.plain) || to_tsvector('pg_catalog.english', t.plain)
+  from (select translate(coalesce(p_text, ''), '<>', '  ')) as t (plain)
 $$;
-comment on function private.words(text) is 'Words as they are written in any language, and English ones by their stems.';
+comment on function private.words(text) is
+  'Words as they are written in any language, and English ones by their stems. Postgres would leave tags out.';
 
 create or replace function private.search_query(p_text text) returns tsquery
 language sql immutable set search_path = '' as $$
@@ -84,6 +86,19 @@ select private.index_sessions(array(
   select s.session_id from public.video_sessions s
   where not exists (select from private.session_documents d where d.session_id = s.session_id)));
 
+create or replace function private.session_matches(s public.video_sessions, p_filter jsonb) returns boolean
+language sql stable set search_path = '' as $$
+  select (not p_filter ? 'status' or s.status = p_filter ->> 'status')
+    and (not p_filter ? 'style' or s.style = p_filter ->> 'style')
+    and (not p_filter ? 'mood' or s.mood = p_filter ->> 'mood')
+    and (not p_filter ? 'template_id' or s.template_id = p_filter ->> 'template_id')
+    and (not p_filter ? 'tag' or p_filter ->> 'tag' = any (s.tags))
+    and (not p_filter ? 'since' or s.created_at >= (p_filter ->> 'since')::timestamptz)
+    and (not p_filter ? 'until' or s.created_at < (p_filter ->> 'until')::timestamptz)
+$$;
+comment on function private.session_matches(public.video_sessions, jsonb) is
+  'Whether a session passes a filter: an object of status, style, mood, template_id, tag, since, until, each optional.';
+
 -- Each branch reads an index in the order of the list and stops at the page's end; row level security judges the rows
 -- besides. An `or` over both would have to sort all of a caller's sessions.
 create or replace function private.history_page(
@@ -104,20 +119,8 @@ language sql stable security invoker set search_path = '' as $$
   order by created_at desc, id desc limit p_limit
 $$;
 
-create or replace function private.session_matches(s public.video_sessions, p_filter jsonb) returns boolean
-language sql stable set search_path = '' as $$
-  select (not p_filter ? 'status' or s.status = p_filter ->> 'status')
-    and (not p_filter ? 'style' or s.style = p_filter ->> 'style')
-    and (not p_filter ? 'mood' or s.mood = p_filter ->> 'mood')
-    and (not p_filter ? 'template_id' or s.template_id = p_filter ->> 'template_id')
-    and (not p_filter ? 'tag' or p_filter ->> 'tag' = any (s.tags))
-    and (not p_filter ? 'since' or s.created_at >= (p_filter ->> 'since')::timestamptz)
-    and (not p_filter ? 'until' or s.created_at < (p_filter ->> 'until')::timestamptz)
-$$;
 comment on function private.history_page(text, jsonb, timestamptz, integer, integer) is
   'The sessions of one page, newest first, behind a time and an id.';
-comment on function private.session_matches(public.video_sessions, jsonb) is
-  'Whether a session passes a filter: an object of status, style, mood, template_id, tag, since, until, each optional.';
 
 create or replace function private.search_page(
   p_query tsquery, p_scope text, p_filter jsonb, p_after_rank real, p_after_id integer, p_limit integer)
@@ -142,7 +145,8 @@ create or replace function private.highlights(p_session public.video_sessions, p
 language sql stable security invoker set search_path = '' as $$
   select jsonb_agg(jsonb_build_object(
     'frame_number', t.frame_number,
-    'text', ts_headline('pg_catalog.english', left(t.text, 2000), p_query,
+    'text', ts_headline(
+      'pg_catalog.english', translate(left(t.text, 2000), '<>', chr(57344) || chr(57345)), p_query,
       format('StartSel=%s, StopSel=%s, MaxWords=24, MinWords=8', chr(2), chr(3)))) order by t.frame_number nulls first)
   from (
     select null::integer as frame_number, p_session.original_prompt as text
@@ -158,7 +162,7 @@ language sql stable security invoker set search_path = '' as $$
 $$;
 comment on function private.highlights(public.video_sessions, tsquery) is
   'Where a session fits a search: in its prompt, and in three of its first 100 frames. What fits stands between U+0002 '
-  'and U+0003.';
+  'and U+0003; U+E000 and U+E001 stand for the brackets of tags, which Postgres would leave out.';
 
 create or replace function public.list_history(
   p_scope text, p_filter jsonb, p_limit integer, p_query text default null,
@@ -177,7 +181,7 @@ begin
       from private.search_page(wanted, p_scope, p_filter, p_after_rank, p_after_id, p_limit) f where p_query is not null)
   select jsonb_agg(
       to_jsonb(found.session) || jsonb_build_object(
-        'role', private.role_in((found.session).session_id),
+        'caller_role', private.role_in((found.session).session_id),
         'rank', found.rank,
         'highlights', case when p_query is not null then private.highlights(found.session, wanted) end,
         'frames', (

@@ -1,5 +1,18 @@
 -- Deleting for good: the rows here, the files then through the Storage API.
 
+create or replace function private.is_used_elsewhere(p_path text, p_session_ids text[]) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (
+      select from public.video_frames f where f.image_path = p_path and f.session_id <> all (p_session_ids))
+    or exists (
+      select from public.video_frames f where f.thumbnail_path = p_path and f.session_id <> all (p_session_ids))
+    or exists (select from public.video_frames f where f.clip_path = p_path and f.session_id <> all (p_session_ids))
+    or exists (select from public.video_clips c where c.video_path = p_path and c.session_id <> all (p_session_ids))
+    or exists (
+      select from public.final_videos v where v.files @> array[p_path] and v.session_id <> all (p_session_ids))
+$$;
+comment on function private.is_used_elsewhere(text, text[]) is 'Whether a session that is not among these names the file.';
+
 create or replace function private.session_files(p_session_ids text[]) returns table (path text, bytes bigint)
 language sql stable security definer set search_path = '' as $$
   with named (session_id, path) as (
@@ -17,19 +30,6 @@ language sql stable security definer set search_path = '' as $$
   where not private.is_used_elsewhere(o.name, p_session_ids)
 $$;
 comment on function private.session_files(text[]) is 'The files that these sessions name and no other does, and their sizes.';
-
-create or replace function private.is_used_elsewhere(p_path text, p_session_ids text[]) returns boolean
-language sql stable security definer set search_path = '' as $$
-  select exists (
-      select from public.video_frames f where f.image_path = p_path and f.session_id <> all (p_session_ids))
-    or exists (
-      select from public.video_frames f where f.thumbnail_path = p_path and f.session_id <> all (p_session_ids))
-    or exists (select from public.video_frames f where f.clip_path = p_path and f.session_id <> all (p_session_ids))
-    or exists (select from public.video_clips c where c.video_path = p_path and c.session_id <> all (p_session_ids))
-    or exists (
-      select from public.final_videos v where v.files @> array[p_path] and v.session_id <> all (p_session_ids))
-$$;
-comment on function private.is_used_elsewhere(text, text[]) is 'Whether a session that is not among these names the file.';
 
 create or replace function private.erase_sessions(p_session_ids text[]) returns jsonb
 language plpgsql security definer set search_path = '' as $$
