@@ -89,6 +89,31 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "export_too_large": Problem(
         413, "Export too large", "The session has more than 400 MB of files. Download them one by one by their URLs."
     ),
+    # Members
+    "account_required": Problem(
+        403, "Account required", "Guests' sessions are private. Sign in with an account to share a session."
+    ),
+    "member_not_found": Problem(
+        404, "Member not found", "No member or invitation that you may see has this `memberId`. List them again."
+    ),
+    "invitation_not_found": Problem(
+        404,
+        "Invitation not found",
+        "No invitation to your address has this `memberId`. Sign in with the address that was invited, confirmed.",
+    ),
+    "invitation_expired": Problem(
+        410, "Invitation ended", "The invitation has expired or was declined. Ask the owner for another one."
+    ),
+    "already_member": Problem(
+        409, "Already a member", "This person is in the session already. Change the role with PATCH."
+    ),
+    "not_a_member": Problem(
+        409, "Not a member yet", "A session is handed over to a member. Wait until the invitation is accepted."
+    ),
+    "owner_cannot_leave": Problem(409, "Owner cannot leave", "Hand the session over to a member first, or delete it."),
+    "too_many_members": Problem(
+        409, "Too many members", "A session has 100 members and invitations at most. Remove or withdraw some first."
+    ),
     # Images
     "not_an_image": Problem(
         422, "Not an image", "The bytes are not an image. Send PNG, JPEG, WebP, GIF or AVIF, base64-encoded."

@@ -128,6 +128,9 @@ class Client:
         named = self._headers(headers or {})
         return invoke(function, event(method, f"/api/{function}", query=query, headers=named, body=text))
 
+    def patch(self, function: str, body: object) -> Answer:
+        return invoke(function, event("PATCH", f"/api/{function}", headers=self._headers({}), body=json.dumps(body)))
+
     def delete(self, function: str, **query: object) -> Answer:
         return invoke(function, event("DELETE", f"/api/{function}", query=query, headers=self._headers({})))
 
