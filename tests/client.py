@@ -1,19 +1,22 @@
 """Calls the deployed handlers as Lambda does: a function URL event in, a response out."""
 
+import asyncio
 import base64
 import importlib
 import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from infra.local.gateway.events import HttpRequest, to_event
 
 JsonObject = dict[str, Any]
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ def event(
     headers: Mapping[str, str] | None = None,
     body: str | bytes | None = None,
     source_ip: str = "192.0.2.1",
+    scheme: str = "http",
 ) -> JsonObject:
     """Return a function URL event, payload format 2.0."""
     named = {"host": "test.lambda-url.us-east-1.on.aws", "content-type": "application/json"}
@@ -76,6 +80,7 @@ def event(
         headers=list(named.items()),
         body=body.encode() if isinstance(body, str) else body or b"",
         source_ip=source_ip,
+        scheme=scheme,
     )
     found = to_event(request, "test")
     if isinstance(body, bytes):
@@ -91,6 +96,12 @@ def invoke(function: str, given: JsonObject, context: Context | None = None, *, 
     raw = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode()
     assert (result["statusCode"] == 500) == broken, raw
     return Answer(result["statusCode"], result["headers"], raw, tuple(result.get("cookies") or ()))
+
+
+def in_parallel(call: Callable[[int], _Result], count: int, at_once: int = 16) -> list[_Result]:
+    """Make calls of handlers at the same time, each with its number, in threads that have an event loop each."""
+    with ThreadPoolExecutor(at_once, initializer=lambda: asyncio.set_event_loop(asyncio.new_event_loop())) as threads:
+        return list(threads.map(call, range(count)))
 
 
 def run_handler(handler: Callable[[Any, Any], Any], given: Any, context: Context | None = None) -> Any:

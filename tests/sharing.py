@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,9 +29,9 @@ class Studio:
         self.database = database
         self._stack = stack
 
-    def session(self, **more: object) -> str:
+    def session(self, frames: int = 2, **more: object) -> str:
         """Save a storyboard and return its id."""
-        given = storyboard(self.user.subject, **more)
+        given = storyboard(self.user.subject, frames, **more)
         answer = self.user.save(given)
         assert answer.status == 200, answer.text
         return str(given["sessionId"])
@@ -94,6 +94,16 @@ class Studio:
         assert row
         return int(row[0])
 
+    def tries(self, share: JsonObject) -> int:
+        """Return how many wrong passwords are remembered."""
+        row = self.database.execute(
+            "select count(*) from private.share_tries t join public.share_links l on l.id = t.share_id"
+            " where l.share_id = %s",
+            (share["shareId"],),
+        ).fetchone()
+        assert row
+        return int(row[0])
+
 
 @pytest.fixture
 def studio(alice: User, database: Database, stack: Stack) -> Studio:
@@ -108,9 +118,15 @@ def other_studio(bob: User, database: Database, stack: Stack) -> Studio:
 class Viewer:
     """Somebody with a browser, which keeps cookies, and without an account."""
 
-    def __init__(self, address: str = "192.0.2.1", agent: str = FIREFOX) -> None:
-        self._address = address
-        self._agent = agent
+    def __init__(
+        self,
+        address: str = "192.0.2.1",
+        agent: str = FIREFOX,
+        headers: Mapping[str, str] | None = None,
+        scheme: str = "http",
+    ) -> None:
+        self._sent_by = {"source_ip": address, "scheme": scheme}
+        self._headers = {"user-agent": agent, **(headers or {})}
         self.cookies: dict[str, str] = {}
 
     def open(self, share: JsonObject | str, path: str = "", method: str = "GET", **query: object) -> Answer:
@@ -118,18 +134,19 @@ class Viewer:
 
     def enter(self, share: JsonObject, password: str) -> Answer:
         """Send the form."""
-        return self._ask("POST", share, "", {}, urlencode({"password": password}))
+        return self.post(share, urlencode({"password": password}))
+
+    def post(self, share: JsonObject, form: str) -> Answer:
+        return self._ask("POST", share, "", {}, form)
 
     def _ask(
         self, method: str, share: JsonObject | str, path: str, query: dict[str, object], body: str | None
     ) -> Answer:
         token = share if isinstance(share, str) else share["token"]
-        headers = {"user-agent": self._agent, "content-type": "application/x-www-form-urlencoded"}
+        headers = {**self._headers, "content-type": "application/x-www-form-urlencoded"}
         if self.cookies:
             headers["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        given = event(
-            method, f"/api/watch/{token}{path}", query=query, headers=headers, body=body, source_ip=self._address
-        )
+        given = event(method, f"/api/watch/{token}{path}", query=query, headers=headers, body=body, **self._sent_by)
         answer = invoke("watch", given)
         for cookie in answer.cookies:
             name, value = re.match(r"([^=]+)=([^;]*)", cookie).groups()  # type: ignore[union-attr]
@@ -140,10 +157,3 @@ class Viewer:
 @pytest.fixture
 def viewer(function_environment: pytest.MonkeyPatch) -> Viewer:
     return Viewer()
-
-
-@pytest.fixture
-def new_viewer(function_environment: pytest.MonkeyPatch) -> Callable[[], Viewer]:
-    """Make viewers, each with an address of its own."""
-    addresses = (f"198.51.100.{number}" for number in range(1, 255))
-    return lambda: Viewer(next(addresses))

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +11,9 @@ import psycopg
 import pytest
 
 from infra.local.stack import Stack
+from shared import shares
 from shared.settings import settings
-from tests.client import Client, JsonObject
+from tests.client import Client, JsonObject, in_parallel
 from tests.people import User
 from tests.sharing import Studio
 
@@ -63,6 +63,12 @@ def test_the_database_holds_neither_token_nor_password(studio: Studio, database:
     }  # fmt: skip
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     assert hashlib.sha256(canonical.encode()).hexdigest() not in text
+
+
+def test_trying_passwords_against_a_hash_costs_memory_and_time() -> None:
+    cost = shares._SCRYPT
+    assert 128 * cost["n"] * cost["r"] >= 32 * 1024 * 1024
+    assert cost["p"] >= 3
 
 
 def test_one_password_has_another_hash_on_each_link(studio: Studio, database: Database) -> None:
@@ -209,8 +215,7 @@ def test_a_cursor_that_is_not_ours_is_refused(studio: Studio, cursor: str) -> No
 def test_a_repeated_request_makes_one_link_and_gets_its_address_again(studio: Studio) -> None:
     body = {"sessionId": studio.session(), "password": "secret", "expiresIn": 60}
     key = str(uuid.uuid4())
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: studio.user.post("share", body, Idempotency_Key=key), range(4)))
+    answers = in_parallel(lambda _: studio.user.post("share", body, Idempotency_Key=key), 4)
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body for answer in answers}) == 1
     assert len(studio.user.get("share", sessionId=body["sessionId"]).json["shares"]) == 1
