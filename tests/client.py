@@ -93,7 +93,7 @@ def run_handler(handler: Callable[[Any, Any], Any], given: Any, context: Context
 
 
 class Client:
-    """A client of the three storyboard endpoints, signed in where it has a token."""
+    """A client of the functions, signed in where it has a token."""
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token
@@ -107,6 +107,9 @@ class Client:
     def get(self, function: str, *, headers: Mapping[str, str] | None = None, **query: object) -> Answer:
         given = event("GET", f"/api/{function}", query=query, headers=self._headers(headers or {}))
         return invoke(function, given)
+
+    def delete(self, function: str, **query: object) -> Answer:
+        return invoke(function, event("DELETE", f"/api/{function}", query=query, headers=self._headers({})))
 
     def upload(self, image: bytes, frame_id: int | str = 1, user_id: str | None = None) -> Answer:
         body = {"imageData": base64.b64encode(image).decode(), "frameId": frame_id}
