@@ -207,8 +207,8 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         507, "Worker full", "A worker's temporary folder was full. Try again, or lower `resolution` or `fps`."
     ),
     "clip_damaged": Problem(422, "Clip damaged", "The clip is damaged or incomplete. Export or download it again."),
-    "clip_too_large": Problem(
-        422, "Clip too large", "A clip may have 4096 x 2304 pixels and 120 frames a second at most. Export it smaller."
+    "media_too_large": Problem(
+        422, "Media too large", "A clip may have 4096 x 2304 pixels and 240 frames a second at most. Export it smaller."
     ),
     "clip_mismatch": Problem(
         500, "Clips do not match", "A clip was encoded in another way than the others. Render the video again."

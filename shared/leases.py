@@ -13,6 +13,7 @@ from shared.supabase_access import Access
 
 LEASE_SECONDS: Final = 60
 _RENEWED_EVERY_SECONDS: Final = 5.0
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LeaseLostError(Exception):
@@ -65,5 +66,5 @@ def cause(error: Exception, otherwise: str) -> dict[str, Any]:
     if isinstance(error, AppError):
         frame = {name: number for name, number in error.extra.items() if name == "frameNumber"}
         return {"code": error.code, "detail": error.detail, **frame}
-    code = "worker_full" if getattr(error, "errno", None) == errno.ENOSPC else otherwise
+    code = "worker_full" if getattr(error, "errno", None) in _FULL else otherwise
     return {"code": code, "detail": PROBLEMS[code].detail}

@@ -113,10 +113,15 @@ class Access:
             return False
         return True
 
-    def store_stream(self, path: str, chunks: Iterable[bytes], mime_type: str) -> bool:
-        """Store an immutable object of any size, never the whole of it in memory; as the service."""
+    def store_stream(self, path: str, chunks: Iterable[bytes], mime_type: str, size: int) -> bool:
+        """Store an immutable object of this size in bytes, never the whole of it in memory; as the service."""
         url = f"{settings().supabase_url}/storage/v1/object/{MEDIA_BUCKET}/{path}"
-        headers = {**self._headers, "content-type": mime_type, "cache-control": f"max-age={_IMMUTABLE}"}
+        headers = {
+            **self._headers,
+            "content-type": mime_type,
+            "content-length": str(size),
+            "cache-control": f"max-age={_IMMUTABLE}",
+        }
         try:
             with translated("storage", "storage"):
                 _check(http.post(url, content=chunks, headers=headers))
@@ -127,7 +132,8 @@ class Access:
     def store_file(self, path: str, file: Path, mime_type: str) -> bool:
         """Store a local file as `store_stream` does."""
         with file.open("rb") as opened:
-            return self.store_stream(path, iter(lambda: opened.read(_CHUNK_BYTES), b""), mime_type)
+            chunks = iter(lambda: opened.read(_CHUNK_BYTES), b"")
+            return self.store_stream(path, chunks, mime_type, file.stat().st_size)
 
     def fetch(self, path: str, version: str | None, file: Path) -> bool:
         """Write an object to a local file; False where there is none, or where it is empty."""

@@ -110,7 +110,7 @@ def run_handler(handler: Callable[[Any, Any], Any], given: Any, context: Context
 
 
 class Client:
-    """A client of the three storyboard endpoints, signed in where it has a token."""
+    """A client of the functions, signed in where it has a token."""
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token

@@ -36,6 +36,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 def _on_message(message: Message, memory_mb: int) -> None:
     service = as_service()
     claim = {"p_video_id": message.body["videoId"], "p_worker": message.id, "p_lease_seconds": LEASE_SECONDS}
+    claim["p_to_fail"] = message.is_dead
     row = service.rpc("claim_merge", claim)
     if row is None:
         log("unknown_video_ignored")

@@ -110,7 +110,7 @@ def _store_media(service: Access, upload: Mapping[str, Any], raw: RawFile) -> di
     folder = "clips" if upload["kind"] == "clip" else "audio"
     path = f"{upload['user_id']}/{folder}/{upload['id']}.{mime_type.partition('/')[2]}"
     digest = hashlib.sha256()
-    service.store_stream(path, _hashed(itertools.chain([first], chunks), digest), mime_type)
+    service.store_stream(path, _hashed(itertools.chain([first], chunks), digest), mime_type, raw.size)
     if upload["sha256"] not in (None, digest.hexdigest()):
         service.remove([path])
         raise AppError("sha256_mismatch")

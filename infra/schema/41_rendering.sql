@@ -262,7 +262,9 @@ comment on function public.cancel_video(uuid) is
 
 -- For the workers.
 
-create or replace function public.claim_clip(p_id integer, p_worker text, p_lease_seconds integer) returns jsonb
+create or replace function public.claim_clip(
+  p_id integer, p_worker text, p_lease_seconds integer, p_to_fail boolean default false)
+returns jsonb
 language plpgsql security invoker set search_path = '' as $$
 declare
   video public.final_videos;
@@ -289,7 +291,8 @@ begin
       update public.video_clips set status = 'canceled', leased_until = null where id = p_id;
     else
       update public.video_clips
-        set status = 'rendering', attempts = attempts + 1, claimed_by = p_worker, progress = 0,
+        set status = 'rendering', attempts = attempts + (not p_to_fail)::integer, claimed_by = p_worker,
+          progress = 0,
           leased_until = now() + make_interval(secs => p_lease_seconds)
         where id = p_id
         returning * into clip;
@@ -308,10 +311,11 @@ begin
     'claimed', false, 'busy', clip.status = 'rendering' and finished is null and clip.leased_until >= now(),
     'final_video_id', video.id, 'merge', merge_is_due);
 end $$;
-comment on function public.claim_clip(integer, text, integer) is
+comment on function public.claim_clip(integer, text, integer, boolean) is
   'Claims a clip for one worker, for so many seconds. Returns the row with `claimed` and the owner of the session, or '
   'whether another one is busy with it and whether a message for the merge is due; null where there is no such clip. A '
-  'message that comes again may take over its own claim at once: whoever handled it before is gone.';
+  'message that comes again may take over its own claim at once: whoever handled it before is gone. A claim that is made '
+  'only to say that it has failed is no attempt.';
 
 create or replace function public.renew_clip(
   p_id integer, p_attempt integer, p_progress double precision, p_lease_seconds integer)
@@ -361,7 +365,9 @@ comment on function public.settle_clip(integer, integer, text, jsonb) is
   'Says what became of a clip: completed (video_url), failed (error), or queued for another try (error); with timings and '
   'cost. `settled` is false for a worker whose claim was taken over; `merge` is true for the one that finds none left.';
 
-create or replace function public.claim_merge(p_video_id integer, p_worker text, p_lease_seconds integer) returns jsonb
+create or replace function public.claim_merge(
+  p_video_id integer, p_worker text, p_lease_seconds integer, p_to_fail boolean default false)
+returns jsonb
 language plpgsql security invoker set search_path = '' as $$
 declare
   video public.final_videos := private.lock_video(p_video_id);
@@ -370,7 +376,8 @@ begin
     return null;
   end if;
   update public.final_videos
-    set attempts = attempts + 1, claimed_by = p_worker, leased_until = now() + make_interval(secs => p_lease_seconds)
+    set attempts = attempts + (not p_to_fail)::integer, claimed_by = p_worker,
+      leased_until = now() + make_interval(secs => p_lease_seconds)
     where id = p_video_id and status = 'merging'
       and (leased_until is null or leased_until < now() or claimed_by = p_worker)
     returning * into video;
@@ -387,7 +394,7 @@ begin
           'burned', c.spec ? 'caption') order by c.clip_number)
       from public.video_clips c where c.final_video_id = p_video_id));
 end $$;
-comment on function public.claim_merge(integer, text, integer) is
+comment on function public.claim_merge(integer, text, integer, boolean) is
   'Claims the merge of a video for one worker, as claim_clip does a clip. Returns the row with its `owner` and `clips`.';
 
 create or replace function public.renew_merge(
@@ -457,8 +464,8 @@ comment on function public.lost_renderings(interval) is
 revoke execute on all functions in schema private from public, anon;
 revoke execute on function
   public.start_video(text, integer, jsonb, jsonb, boolean, text, text), public.cancel_video(uuid),
-  public.claim_clip(integer, text, integer), public.renew_clip(integer, integer, double precision, integer),
-  public.settle_clip(integer, integer, text, jsonb), public.claim_merge(integer, text, integer),
+  public.claim_clip(integer, text, integer, boolean), public.renew_clip(integer, integer, double precision, integer),
+  public.settle_clip(integer, integer, text, jsonb), public.claim_merge(integer, text, integer, boolean),
   public.renew_merge(integer, integer, double precision, integer),
   public.settle_merge(integer, integer, text, jsonb), public.lost_renderings(interval)
   from public, anon, authenticated;
@@ -469,8 +476,8 @@ grant execute on function
 grant execute on function
   private.finished_clip(text, text), private.video_progress(integer), private.lock_video(integer),
   private.close_video(integer, text, jsonb), private.advance_video(integer), private.messages_of(integer),
-  public.claim_clip(integer, text, integer), public.renew_clip(integer, integer, double precision, integer),
-  public.settle_clip(integer, integer, text, jsonb), public.claim_merge(integer, text, integer),
+  public.claim_clip(integer, text, integer, boolean), public.renew_clip(integer, integer, double precision, integer),
+  public.settle_clip(integer, integer, text, jsonb), public.claim_merge(integer, text, integer, boolean),
   public.renew_merge(integer, integer, double precision, integer),
   public.settle_merge(integer, integer, text, jsonb), public.lost_renderings(interval)
   to service_role;

@@ -8,11 +8,12 @@ from typing import Final
 
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.container import InputContainer
 from av.error import FFmpegError
 
 from shared.errors import AppError
 from shared.video.loudness import RATE, SAMPLE_BYTES
-from shared.video.untrusted import decoded, first_audio, open_untrusted
+from shared.video.untrusted import first_audio, open_untrusted
 
 _RATES: Final = range(4_000, 400_000)  # what is beyond them would be stretched to billions of samples
 _OVERLAP: Final = RATE // 10 * SAMPLE_BYTES  # in which the end goes over into the beginning
@@ -75,8 +76,7 @@ def _mixed(ending: bytes, beginning: bytes) -> bytes:
 def _samples(path: Path) -> Iterator[bytes]:
     with open_untrusted(path) as container:
         shape, resampler = None, AudioResampler()
-        for frame in decoded(container, first_audio(container)):
-            assert isinstance(frame, AudioFrame)
+        for frame in _decoded(container):
             if shape != (frame.format.name, frame.layout.name, frame.sample_rate):
                 yield from _resampled(resampler, None)
                 resampler = AudioResampler("s16", "stereo", RATE)
@@ -85,6 +85,19 @@ def _samples(path: Path) -> Iterator[bytes]:
             if frame.sample_rate in _RATES:
                 yield from _resampled(resampler, frame)
         yield from _resampled(resampler, None)
+
+
+def _decoded(container: InputContainer) -> Iterator[AudioFrame]:
+    """Yield the frames that can be decoded, and pass over what is damaged."""
+    packets = container.demux(first_audio(container))
+    while True:
+        try:
+            frames = next(packets).decode()
+        except StopIteration:
+            return
+        except FFmpegError:
+            continue
+        yield from frames
 
 
 def _resampled(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[bytes]:

@@ -43,7 +43,7 @@ def probe_audio(path: Path) -> AudioFacts:
             seconds = float(stream.duration * stream.time_base)
         elif container.duration:
             seconds = container.duration / av.time_base
-        return AudioFacts(stream.codec_context.name, seconds, stream.channels, stream.sample_rate)
+        return AudioFacts(stream.codec_context.codec.canonical_name, seconds, stream.channels, stream.sample_rate)
 
 
 def fit_soundtrack(source: Path, path: Path, seconds: Fraction) -> Soundtrack:

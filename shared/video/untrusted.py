@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import av
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from shared.errors import AppError
+from shared.video.mp4_claims import claims_more
 
 MAX_PIXELS: Final = 4096 * 2304
+MAX_SAMPLES: Final = 1_000_000  # an hour at 240 frames a second, or five of AAC
 
 # Playlists, image sequences and the like would let a file name others, on this machine or on any.
 _OPENING: Final = {
@@ -33,7 +33,12 @@ _Stream = TypeVar("_Stream", AudioStream, VideoStream)
 
 @contextmanager
 def open_untrusted(path: Path) -> Iterator[InputContainer]:
-    """Yield the opened file, its decoders bounded. Raises `not_media` for anything but video and audio."""
+    """Yield the opened file, its decoders bounded.
+
+    Raises `not_media` for anything but video and audio, `media_too_large` for more samples than a sane file has.
+    """
+    if claims_more(path, MAX_SAMPLES):
+        raise AppError("media_too_large")
     try:
         container = av.open(
             f"file:{path}", "r", options=_DECODING, container_options=_OPENING, metadata_errors="replace"
@@ -55,19 +60,6 @@ def first_audio(container: InputContainer) -> AudioStream:
 def first_video(container: InputContainer) -> VideoStream:
     """Return the file's first video stream, which no cover picture is. Raises `not_media` where there is none."""
     return _first([one for one in container.streams.video if not one.disposition & Disposition.attached_pic])
-
-
-def decoded(container: InputContainer, stream: _Stream) -> Iterator[AudioFrame | VideoFrame]:
-    """Yield the frames that can be decoded, and pass over what is damaged."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            frames = next(packets).decode()
-        except StopIteration:
-            return
-        except FFmpegError:
-            continue
-        yield from frames
 
 
 def _first(streams: Sequence[_Stream]) -> _Stream:
