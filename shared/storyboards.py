@@ -1,14 +1,12 @@
 """Rows of a storyboard as the database returns them -> what the API answers."""
 
-import base64
-import binascii
 import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from shared.errors import AppError
+from shared.cursors import cursor_behind, number_behind
 from shared.identity import Caller
 from shared.models import Frame, SavedStoryboard, Session, StoryboardPage
 from shared.settings import settings
@@ -63,19 +61,12 @@ def saved(session: Session, rows: Sequence[Row], access: Access, caller: Caller)
 
 def cursor_after(frame_number: int) -> str:
     """Return the opaque cursor of the page behind this frame."""
-    return base64.urlsafe_b64encode(f"frame:{frame_number}".encode()).decode().rstrip("=")
+    return cursor_behind("frame", frame_number)
 
 
 def frame_number_of(cursor: str) -> int:
     """Return the frame number that a cursor stands behind; raises `invalid_cursor`."""
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise AppError("invalid_cursor") from error
-    name, _, number = text.partition(":")
-    if name != "frame" or not number.isascii() or not number.isdigit() or len(number) > 10:
-        raise AppError("invalid_cursor")
-    return min(int(number), 2_147_483_647)
+    return min(number_behind("frame", cursor), 2_147_483_647)
 
 
 def etag_of(session: Session, rows: Sequence[Row], page: str) -> str:
