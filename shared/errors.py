@@ -101,6 +101,19 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "invalid_object_name": Problem(
         422, "Invalid object name", "Name the file without empty, `.` and `..` segments and without `%`."
     ),
+    # Webhooks: where finished work is announced
+    "webhook_not_found": Problem(
+        404, "Webhook not found", "No webhook endpoint of yours has this `endpointId`. Check it, and who is signed in."
+    ),
+    "delivery_not_found": Problem(
+        404, "Delivery not found", "No delivery of yours has this `deliveryId`. Check it, and who is signed in."
+    ),
+    "too_many_webhooks": Problem(
+        403, "Too many webhooks", "You have as many webhook endpoints as one user may have. Delete one first."
+    ),
+    "webhook_disabled": Problem(
+        409, "Webhook disabled", 'Enable the endpoint first: `{"action": "update", "endpointId": …, "enabled": true}`.'
+    ),
     # What this service stands on
     "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
     "internal_error": Problem(
@@ -113,6 +126,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "storage_unavailable": Problem(
         503, "Storage unavailable", "Nothing was saved. Wait as long as `Retry-After` says, then try again."
+    ),
+    "queue_unavailable": Problem(
+        503, "Queue unavailable", "What was saved is safe and will be done. Wait as long as `Retry-After` says."
     ),
     "auth_unavailable": Problem(
         503, "Sign-in unavailable", "The token could not be checked. Wait as long as `Retry-After` says."

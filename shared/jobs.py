@@ -1,12 +1,21 @@
-"""Batches of queue messages, consumed with partial failure: what failed comes again, what succeeded does not."""
+"""The queues: messages are sent in batches, and consumed with partial failure: what failed comes again."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.errors import AppError
 from shared.observability import log
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+MOST_DELAY_SECONDS: Final = 900  # SQS holds no message back for longer
+
+_MOST_AT_ONCE: Final = 10
 
 DEAD_LETTERS: Final = "-dead"  # how the name of a queue of dead letters ends
 
@@ -22,6 +31,43 @@ class Message:
     id: str
     body: Any
     is_dead: bool
+
+
+def send(queue: str, bodies: Sequence[object], *, delay_seconds: int = 0) -> None:
+    """Send one message for each body, JSON values, to the queue of this URL, held back for up to 15 minutes."""
+    for start in range(0, len(bodies), _MOST_AT_ONCE):
+        batch = bodies[start : start + _MOST_AT_ONCE]
+        with _translated():
+            answer = _sqs().send_message_batch(
+                QueueUrl=queue,
+                Entries=[
+                    {"Id": str(number), "MessageBody": json.dumps(body), "DelaySeconds": delay_seconds}
+                    for number, body in enumerate(batch)
+                ],
+            )
+        if answer.get("Failed"):
+            log("upstream_failed", service="queue", count=len(answer["Failed"]))
+            raise AppError("queue_unavailable")
+
+
+@lru_cache(maxsize=1)
+def _sqs() -> "SQSClient":
+    import boto3  # noqa: PLC0415  # takes longer than the rest of a cold start, and many requests send nothing
+    from botocore.config import Config  # noqa: PLC0415
+
+    timeouts = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
+    return boto3.client("sqs", config=timeouts)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        log("upstream_failed", service="queue", error=error)
+        raise AppError("queue_unavailable") from error
 
 
 def is_batch(event: Mapping[str, Any]) -> bool:

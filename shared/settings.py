@@ -45,6 +45,10 @@ class Settings:
     """The private S3 bucket for direct uploads."""
     storage_webhook_secret: str | None
     """What Supabase's Database Webhook proves itself with."""
+    webhook_queue_url: str | None
+    """The SQS queue of deliveries that are due."""
+    webhook_allow_private: bool
+    """Whether webhooks may go to private addresses, and unencrypted: for receivers on the machine itself."""
     bucket_access: Literal["public", "private"]
     signed_url_seconds: int
     aws: AwsSettings
@@ -69,6 +73,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         guest_secret=environment.get("GUEST_SECRET") or None,
         ingest_bucket=environment.get("INGEST_BUCKET") or "videomaker-ingest",
         storage_webhook_secret=environment.get("STORAGE_WEBHOOK_SECRET") or None,
+        webhook_queue_url=environment.get("WEBHOOK_QUEUE_URL") or None,
+        webhook_allow_private=_choice(environment, "WEBHOOK_ALLOW_PRIVATE", "off", ("on", "off")) == "on",
         bucket_access=cast(
             Literal["public", "private"],
             _choice(environment, "BUCKET_ACCESS", "public", ("public", "private")),

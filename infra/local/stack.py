@@ -22,8 +22,10 @@ SETTINGS = (
     "BUCKET_ACCESS",
     "GUEST_ACCESS",
     "SIGNED_URL_SECONDS",
+    "WEBHOOK_ALLOW_PRIVATE",
 )
 INGEST_BUCKET = "videomaker-ingest"
+MOTO_ACCOUNT = "123456789012"  # whose queues moto's are
 AWS_ACCOUNT = {  # moto takes any
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -195,6 +197,8 @@ def function_environment(state: State, info: Mapping[str, str]) -> dict[str, str
         "STORAGE_WEBHOOK_SECRET": state.secrets().storage_webhook_secret,
         "AWS_ENDPOINT_URL": info["awsEndpointUrl"],
         "INGEST_BUCKET": INGEST_BUCKET,
+        "WEBHOOK_QUEUE_URL": f"{info['awsEndpointUrl']}/{MOTO_ACCOUNT}/videomaker-webhooks",
+        "WEBHOOK_ALLOW_PRIVATE": "on",
         **AWS_ACCOUNT,
         **chosen,
     }
