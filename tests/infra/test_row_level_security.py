@@ -31,6 +31,8 @@ OWNER_MAY: dict[str, set[str]] = {
     "video_clips": {"select"},
     "idempotency_keys": {"select", "insert", "update", "delete"},
     "uploads": {"select", "insert"},
+    "webhook_endpoints": {"select", "insert", "update", "delete"},
+    "webhook_deliveries": {"select"},
 }
 CHANGES: dict[str, dict[str, object]] = {
     "video_sessions": {"mood": "changed"},
@@ -39,8 +41,10 @@ CHANGES: dict[str, dict[str, object]] = {
     "video_clips": {"status": "canceled"},
     "idempotency_keys": {"request_hash": "changed"},
     "uploads": {"status": "rejected"},
+    "webhook_endpoints": {"url": "https://changed.example/"},
+    "webhook_deliveries": {"status": "failed"},
 }
-BY_USER = ("idempotency_keys", "uploads")
+BY_USER = ("idempotency_keys", "uploads", "webhook_endpoints", "webhook_deliveries")
 
 
 @dataclass
@@ -94,6 +98,12 @@ class World:
         self.database.execute(
             "insert into public.uploads (user_id, kind, content_type, bytes) values (%s, 'audio', 'audio/mpeg', 1)",
             (owner,),
+        )
+        self.database.execute(
+            "with endpoint as (insert into public.webhook_endpoints (user_id, url) values (%s, 'https://r.example/')"
+            " returning endpoint_id) insert into public.webhook_deliveries (user_id, endpoint_id, event_id, type,"
+            " payload) select %s, endpoint_id, 'evt_1', 'ping', '{}' from endpoint",
+            (owner, owner),
         )
 
 
@@ -152,6 +162,9 @@ def another(world: World, table: str, row: dict[str, Any]) -> dict[str, object]:
                         "frame_number": 2, "start_seconds": 0, "duration_seconds": 5},
         "idempotency_keys": {"user_id": world.subjects["owner"], "key": "another", "request_hash": "h"},
         "uploads": {"user_id": world.subjects["owner"], "kind": "audio", "content_type": "audio/mpeg", "bytes": 1},
+        "webhook_endpoints": {"user_id": world.subjects["owner"], "url": "https://another.example/"},
+        "webhook_deliveries": {"user_id": world.subjects["owner"], "endpoint_id": row.get("endpoint_id"),
+                               "event_id": "evt_2", "type": "ping", "payload": {}},
     }  # fmt: skip
     return rows[table]
 
