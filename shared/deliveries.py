@@ -39,11 +39,10 @@ def announce_pending(service: Access) -> int:
 
 
 def _send(due: list[tuple[str, int]], delay_seconds: int = 0) -> None:
-    queue = settings().webhook_queue_url
-    if not (queue and due):
+    if not (settings().webhook_queue_url and due):
         return
     bodies = [{"deliveryId": delivery_id, "attempts": attempts} for delivery_id, attempts in due]
     try:
-        send(queue, bodies, delay_seconds=delay_seconds)
+        send("webhook", bodies, delay_seconds=delay_seconds)
     except AppError as error:
         log("announcement_failed", code=error.code, count=len(due))

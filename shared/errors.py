@@ -114,7 +114,68 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "webhook_disabled": Problem(
         409, "Webhook disabled", 'Enable the endpoint first: `{"action": "update", "endpointId": …, "enabled": true}`.'
     ),
+    # Video
+    "no_frames": Problem(422, "No frames", "The session has no frames to make a video of. Save some first."),
+    "video_too_short": Problem(
+        422, "Video too short", "Each frame needs one output frame at least. Lengthen the video, or save fewer frames."
+    ),
+    "frame_unreadable": Problem(
+        422, "Frame unreadable", "The stored image of a frame is damaged. Upload it again and save the session."
+    ),
+    "video_not_found": Problem(
+        404, "Video not found", "No video of yours has this `videoId`. Check it, and who is signed in."
+    ),
+    "frame_not_found": Problem(404, "Frame not found", "The session has no such frame. Save the frames first."),
+    "frame_image_missing": Problem(
+        422,
+        "Image of a frame missing",
+        "The image of the frame in `frameNumber` is not stored any more. Upload it again and save the session.",
+    ),
+    "upload_not_usable": Problem(
+        422, "Upload not usable", "Name an upload of the right kind, once `create_upload` says that it is `ready`."
+    ),
+    "foreign_clip_url": Problem(
+        422,
+        "Foreign clip URL",
+        "A `videoUrl` must be that of a video in your own folder of the media bucket. Use `uploadId` after an upload.",
+    ),
+    "clip_too_long": Problem(
+        422,
+        "Clip too long",
+        "The clip of this frame takes longer than a worker may run. Give it less time, or lower `resolution` or `fps`.",
+    ),
+    "video_too_large": Problem(
+        422, "Video too large", "The video is larger than can be stored. Shorten it, or lower `resolution` or `fps`."
+    ),
+    "video_finished": Problem(409, "Video finished", "It is completed or has failed, so there is nothing to cancel."),
+    "video_not_failed": Problem(
+        409, "Video not failed", "Only a video that has failed or was canceled can be tried again. Start a new one."
+    ),
+    "clip_missing": Problem(
+        410, "Clip missing", "A finished clip was removed from Storage. Try the video again: it is rendered anew."
+    ),
+    "rendering_failed": Problem(
+        500,
+        "Rendering failed",
+        "The clip could not be rendered in three tries. Try the video again: finished clips stay.",
+    ),
+    "merging_failed": Problem(
+        500, "Merging failed", "The clips could not be joined in three tries. Try the video again: finished clips stay."
+    ),
+    "worker_full": Problem(
+        507, "Worker full", "A worker's temporary folder was full. Try again, or lower `resolution` or `fps`."
+    ),
+    "clip_damaged": Problem(422, "Clip damaged", "The clip is damaged or incomplete. Export or download it again."),
+    "clip_too_large": Problem(
+        422, "Clip too large", "A clip may have 4096 x 2304 pixels and 120 frames a second at most. Export it smaller."
+    ),
+    "clip_mismatch": Problem(
+        500, "Clips do not match", "A clip was encoded in another way than the others. Render the video again."
+    ),
     # What this service stands on
+    "queue_unavailable": Problem(
+        503, "Queue unavailable", "The job is written down, and is begun as soon as the queue answers again."
+    ),
     "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
     "internal_error": Problem(
         500, "Internal error", "Something broke on our side. Try again, and report `requestId` if it stays."
@@ -126,9 +187,6 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "storage_unavailable": Problem(
         503, "Storage unavailable", "Nothing was saved. Wait as long as `Retry-After` says, then try again."
-    ),
-    "queue_unavailable": Problem(
-        503, "Queue unavailable", "What was saved is safe and will be done. Wait as long as `Retry-After` says."
     ),
     "auth_unavailable": Problem(
         503, "Sign-in unavailable", "The token could not be checked. Wait as long as `Retry-After` says."

@@ -23,6 +23,9 @@ from shared.upstream import AlreadyStoredError, NotStoredError, http, translated
 _IMMUTABLE: Final = "31536000, immutable"  # Storage puts `max-age=` before it
 _PATH: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,499}")  # of what is stored here; needs no escapes
 _MOST_REMOVED: Final = 1000
+_SHOWN_OF_CLIPS: Final = (
+    "clip_number,frame_number,status,start_seconds,duration_seconds,video_path,provider,attempts,progress,error"
+)
 _OBJECT_URLS: Final = ("public", "sign", "authenticated")
 
 
@@ -73,6 +76,19 @@ class Access:
         """Return the row of an upload."""
         with translated("database", "db"):
             rows = self._rest.from_("uploads").select("*").eq("id", upload_id).execute().data
+        return cast(dict[str, Any], rows[0]) if rows else None
+
+    def video(self, video_id: str) -> dict[str, Any] | None:
+        """Return the row of a video, with `clips`: what is to be shown of them, in their order. One round trip."""
+        with translated("database", "db"):
+            rows = (
+                self._rest.from_("final_videos")
+                .select(f"*,clips:video_clips({_SHOWN_OF_CLIPS})")
+                .eq("video_id", video_id)
+                .order("clip_number", foreign_table="clips")
+                .execute()
+                .data
+            )
         return cast(dict[str, Any], rows[0]) if rows else None
 
     def store(self, path: str, data: bytes, mime_type: str, facts: Mapping[str, object] | None = None) -> bool:

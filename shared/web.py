@@ -1,6 +1,5 @@
 """The conventions of every HTTP function: paths, request id, timings, and errors as RFC 9457 problems."""
 
-import gc
 import hashlib
 import json
 import re
@@ -72,9 +71,9 @@ def _as_answered(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def json_answer(body: Model, headers: Mapping[str, str] | None = None) -> "RawJson":
+def json_answer(body: Model, headers: Mapping[str, str] | None = None, status: int = 200) -> "RawJson":
     """Return a model as the answer, serialised once and by pydantic alone."""
-    return RawJson(body.model_dump_json(by_alias=True), headers=dict(headers or {}))
+    return RawJson(body.model_dump_json(by_alias=True), status, headers=dict(headers or {}))
 
 
 class RawJson(JSONResponse):
@@ -93,9 +92,6 @@ class _Conventions:
         self._prefix = f"/api/{name}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not gc.isenabled():
-            gc.freeze()  # what importing made is here to stay
-            gc.enable()
         invocation = _begin(scope)
         path = scope["path"]
         if path == self._prefix or path.startswith(f"{self._prefix}/"):
@@ -185,6 +181,12 @@ def checked_idempotency_key(key: str | None) -> str | None:
     if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         raise AppError("invalid_idempotency_key")
     return key
+
+
+def etag_matches(if_none_match: str | None, etag: str) -> bool:
+    """Compare weakly, as RFC 9110 asks for If-None-Match."""
+    candidates = (if_none_match or "").split(",")
+    return any(one.strip().removeprefix("W/") in (etag, "*") for one in candidates)
 
 
 def request_hash(body: Model) -> str:

@@ -9,7 +9,8 @@ create policy "Callers can read their files and those of their sessions" on stor
     and (
       (storage.foldername(name))[1] = (select auth.uid())::text
       or owner_id = (select auth.uid())::text
-      or private.can_read_file(name)));
+      or private.can_read_file(name)
+      or private.can_read_video_file(name)));
 
 drop policy if exists "Callers can add files to their folder" on storage.objects;
 create policy "Callers can add files to their folder" on storage.objects
