@@ -49,6 +49,8 @@ class Receiver:
 
     def close(self) -> None:
         self._stop.set()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # ends the waiting for a connection; closing alone does not
         self._socket.close()
 
     def _accept(self) -> None:

@@ -39,9 +39,10 @@ class Queue:
 
     def delayed(self) -> int:
         """Return how many messages are held back."""
-        name = "ApproximateNumberOfMessagesDelayed"
-        found = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])["Attributes"]
-        return int(found["ApproximateNumberOfMessagesDelayed"])
+        found = self._sqs.get_queue_attributes(
+            QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
+        )
+        return int(found["Attributes"]["ApproximateNumberOfMessagesDelayed"])
 
 
 @pytest.fixture
@@ -59,14 +60,14 @@ def act(user: Any, action: str | None = None, **body: object) -> Answer:
     return answer
 
 
-def endpoint(user: User, url: str = HOOK, **body: object) -> tuple[str, str]:
+def endpoint(user: User, url: str = HOOK, **body: Any) -> tuple[str, str]:
     """Create an endpoint, and return its id and secret."""
     answer = act(user, url=url, **body)
     assert answer.status == 200, answer.body
     return answer.json["endpoint"]["endpointId"], answer.json["secret"]
 
 
-def log_of(user: User, endpoint_id: str, **query: object) -> list[dict[str, Any]]:
+def log_of(user: User, endpoint_id: str, **query: Any) -> list[dict[str, Any]]:
     """Return the deliveries of an endpoint, as its owner sees them."""
     answer = user.get("webhooks", endpointId=endpoint_id, **query)
     assert answer.status == 200, answer.body
@@ -98,7 +99,7 @@ def finish(database: Database, video_id: str, status: str = "completed", **colum
     )
 
 
-def finished_video(database: Database, user: User, status: str = "completed", **options: object) -> str:
+def finished_video(database: Database, user: User, status: str = "completed", **options: Any) -> str:
     """Make a video that has just ended, and return its id."""
     video_id = video(database, user, **options)
     finish(database, video_id, status)

@@ -50,7 +50,7 @@ def deployed(function_environment: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def read(user: Client, **query: object) -> Answer:
+def read(user: Client, **query: Any) -> Answer:
     return user.get("webhooks", **query)
 
 
@@ -323,8 +323,9 @@ def test_the_database_refuses_endpoints_of_guests_and_for_others(
     for column, value in [("failures", 0), ("disabled_reason", None), ("user_id", bob.subject)]:
         answer = rest(stack, alice, "PATCH", f"webhook_endpoints?user_id=eq.{alice.subject}", json={column: value})
         assert answer.status_code == 403, column
-    for wrong in ({"url": "file:///etc/passwd"}, {"events": []}, {"events": ["x"]}):
-        assert rest(stack, alice, "POST", "webhook_endpoints", json=own | wrong).status_code == 400
+    wrong: list[dict[str, object]] = [{"url": "file:///etc/passwd"}, {"events": []}, {"events": ["x"]}]
+    for one in wrong:
+        assert rest(stack, alice, "POST", "webhook_endpoints", json=own | one).status_code == 400
     count = database.execute("select count(*) from public.webhook_endpoints where user_id = any(%s)",
                              ([alice.subject, bob.subject, subject],))  # fmt: skip
     assert count.fetchone() == (1,)
