@@ -6,13 +6,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from shared.cursors import cursor_behind, number_behind
 from shared.identity import Caller
 from shared.models import Frame, SavedStoryboard, Session, StoryboardPage
+from shared.paging import cursor_behind, key_behind
 from shared.settings import settings
 from shared.supabase_access import Access
 
 Row = dict[str, Any]
+
+_FRAMES: Final = "frames"
+_LAST_NUMBER: Final = 2_147_483_647  # of a Postgres integer
 
 # Lambda's limit is 6,291,556 bytes for the whole answer, in which this JSON stands as a string, escaped once more.
 _PAGE_BYTES: Final = 5_900_000
@@ -41,7 +44,7 @@ def page_of(session: Session, rows: Sequence[Row], access: Access, *, more: bool
         session=session,
         frames=[_frame(row, urls.by_path) for row in fitting],
         expires_at=urls.expires_at,
-        next_cursor=cursor_after(fitting[-1]["frame_number"]) if more and fitting else None,
+        next_cursor=cursor_behind(_FRAMES, fitting[-1]["frame_number"]) if more and fitting else None,
     )
 
 
@@ -59,14 +62,10 @@ def saved(session: Session, rows: Sequence[Row], access: Access, caller: Caller)
     )
 
 
-def cursor_after(frame_number: int) -> str:
-    """Return the opaque cursor of the page behind this frame."""
-    return cursor_behind("frame", frame_number)
-
-
-def frame_number_of(cursor: str) -> int:
-    """Return the frame number that a cursor stands behind; raises `invalid_cursor`."""
-    return min(number_behind("frame", cursor), 2_147_483_647)
+def frames_behind(cursor: str | None) -> int:
+    """Return the number of the frame that a page begins behind; raises `invalid_cursor`."""
+    number = key_behind(_FRAMES, cursor, int)[0] if cursor else 0
+    return min(int(number), _LAST_NUMBER)
 
 
 def etag_of(session: Session, rows: Sequence[Row], page: str) -> str:

@@ -14,7 +14,17 @@ SHARED = sorted((TOP / "shared").rglob("*.py"))
 # Each module may import those of lower floors; only those of the ground floor also one another. A package is one
 # module: what is inside of it is its own affair.
 FLOORS = [
-    {"settings", "errors", "models", "timeline", "pricing", "media_formats", "signatures", "workspace", "cursors"},
+    {
+        "settings",
+        "errors",
+        "models",
+        "paging",
+        "timeline",
+        "pricing",
+        "media_formats",
+        "signatures",
+        "workspace",
+    },
     {"observability", "images", "video", "cache", "tickets"},
     {"upstream", "ingest_bucket", "outbound"},
     {"supabase_access", "jobs"},

@@ -39,9 +39,7 @@ class Queue:
 
     def delayed(self) -> int:
         """Return how many messages are held back."""
-        found = self._sqs.get_queue_attributes(
-            QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
-        )
+        found = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
         return int(found["Attributes"]["ApproximateNumberOfMessagesDelayed"])
 
 

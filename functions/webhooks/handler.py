@@ -7,12 +7,12 @@ from fastapi import Header, Query, Response
 from mangum import Mangum
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from shared.cursors import cursor_behind, number_behind
 from shared.deliveries import announce
 from shared.errors import AppError
 from shared.identity import Caller, Credentials, RequestCredentials
 from shared.models import FieldError, Model, ShortText, Success, UserId
 from shared.outbound.targets import WebhookUrl
+from shared.paging import cursor_behind, key_behind
 from shared.web import checked_idempotency_key, create_app, json_answer, request_hash
 
 app = create_app("webhooks", "Where finished work is announced")
@@ -202,10 +202,11 @@ def read(  # noqa: PLR0913, PLR0917  # one parameter each of the query
 ) -> Response:
     """Return one page, newest first; `nextCursor` leads to the following one."""
     access = _user(credentials, user_id).access()
-    kind = "delivery" if endpoint_id or video_id else "endpoint"
-    page: dict[str, object] = {"p_before": number_behind(kind, cursor) if cursor else None, "p_limit": limit + 1}
+    kind = "webhook_deliveries" if endpoint_id or video_id else "webhook_endpoints"
+    before = key_behind(kind, cursor, int)[0] if cursor else None
+    page: dict[str, object] = {"p_before": before, "p_limit": limit + 1}
     answer: Model
-    if kind == "endpoint":
+    if kind == "webhook_endpoints":
         rows = access.rpc("list_webhook_endpoints", page)
         answer = Endpoints.model_validate({"endpoints": rows[:limit], "next_cursor": _cursor(kind, rows, limit)})
     else:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.stack import Stack
+from shared.paging import cursor_behind
 from shared.settings import settings
 from tests.client import Answer, Client, event, invoke
 from tests.functions.test_any_input import JSON, MANY, assert_contract, one_of
@@ -388,9 +389,16 @@ def pages(user: User, name: str, **query: object) -> list[list[str]]:
         cursor = {"cursor": answer["nextCursor"]}
 
 
-@pytest.mark.parametrize("cursor", ["x", "AAAA", "ZGVsaXZlcnk6MQ", "ZnJhbWU6MQ"])
+@pytest.mark.parametrize("cursor", ["x", "AAAA", cursor_behind("webhook_deliveries", 1), cursor_behind("frames", 1)])
 def test_a_cursor_of_another_list_is_refused(alice: User, cursor: str) -> None:
     assert read(alice, cursor=cursor).code == "invalid_cursor"
+
+
+def test_a_cursor_behind_everything_finds_nothing(alice: User) -> None:
+    endpoint(alice)
+    for number, count in ((2**63 - 1, 1), (0, 0)):
+        answer = read(alice, cursor=cursor_behind("webhook_endpoints", number))
+        assert len(answer.json["endpoints"]) == count
 
 
 def test_the_deliveries_of_one_video_are_found(alice: User, database: Database) -> None:

@@ -26,6 +26,7 @@ OPERATIONS = ("select", "insert", "update", "delete")
 # What the owner of the rows may do. Nobody else may do anything.
 OWNER_MAY: dict[str, set[str]] = {
     "video_sessions": {"select", "insert", "update", "delete"},
+    "session_members": {"select"},
     "video_frames": {"select", "insert", "update", "delete"},
     "final_videos": {"select"},
     "video_clips": {"select"},
@@ -36,6 +37,7 @@ OWNER_MAY: dict[str, set[str]] = {
 }
 CHANGES: dict[str, dict[str, object]] = {
     "video_sessions": {"mood": "changed"},
+    "session_members": {"role": "editor"},
     "video_frames": {"mood": "changed"},
     "final_videos": {"status": "canceled"},
     "video_clips": {"status": "canceled"},
@@ -80,6 +82,10 @@ class World:
             "insert into public.video_sessions (session_id, user_id, original_prompt, video_duration, frame_count,"
             " style, mood) values (%s, %s, 'p', 5, 1, 's', 'm')",
             (self.session_id, owner),
+        )
+        self.database.execute(
+            "insert into public.session_members (session_id, email, role) values (%s, 'invited@example.com', 'viewer')",
+            (self.session_id,),
         )
         self.database.execute(
             "insert into public.video_frames (session_id, frame_number, timestamp, image_url, description, prompt)"
@@ -155,6 +161,7 @@ def another(world: World, table: str, row: dict[str, Any]) -> dict[str, object]:
     rows: dict[str, dict[str, object]] = {
         "video_sessions": {"session_id": str(uuid.uuid4()), "user_id": world.subjects["owner"], "original_prompt": "p",
                            "video_duration": 5, "frame_count": 1, "style": "s", "mood": "m"},
+        "session_members": {"session_id": world.session_id, "email": "another@example.com", "role": "editor"},
         "video_frames": {"session_id": world.session_id, "frame_number": 2, "timestamp": "0s", "description": "d",
                          "image_url": row.get("image_url"), "prompt": "p"},
         "final_videos": {"session_id": world.session_id},
