@@ -1,12 +1,13 @@
-"""A worker's claim on a row, kept alive while the work goes on."""
+"""A worker's claim on a row: kept alive while the work goes on, and what is told of work that failed."""
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
 from threading import Event, Thread
-from typing import Final
+from typing import Any, Final
 
-from shared.errors import AppError
+from shared.errors import PROBLEMS, AppError
 from shared.observability import log
 from shared.supabase_access import Access
 
@@ -52,3 +53,17 @@ def held(service: Access, function: str, claim: Mapping[str, object]) -> Iterato
     finally:
         done.set()
         thread.join()
+
+
+def is_final(error: Exception) -> bool:
+    """Return whether another try would end like this one: what was given is to blame, not the moment."""
+    return isinstance(error, AppError) and (error.status < 500 or "clipNumber" in error.extra)
+
+
+def cause(error: Exception, otherwise: str) -> dict[str, Any]:
+    """Return code, detail and frame of a failure for those who wait, by this code for what has none of its own."""
+    if isinstance(error, AppError):
+        frame = {name: number for name, number in error.extra.items() if name == "frameNumber"}
+        return {"code": error.code, "detail": error.detail, **frame}
+    code = "worker_full" if getattr(error, "errno", None) == errno.ENOSPC else otherwise
+    return {"code": code, "detail": PROBLEMS[code].detail}

@@ -1,6 +1,7 @@
 """From a session's frames and the options of a video to the rows of its clips, and from such a row to the clip."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -100,6 +101,15 @@ def clip_of(row: Mapping[str, Any]) -> Clip:
 def look_of(row: Mapping[str, Any]) -> Look:
     """Return the look of a claimed clip."""
     return Look(**row["spec"]["look"])
+
+
+@contextmanager
+def blaming(frame_number: int) -> Iterator[None]:
+    """Let refusals say which frame is to blame."""
+    try:
+        yield
+    except AppError as error:
+        raise AppError(error.code, error.detail, extra={"frameNumber": frame_number, **error.extra}) from error
 
 
 def _with_outside_clips(clips: Sequence[Clip], outside: set[int]) -> list[Clip]:

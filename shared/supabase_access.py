@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
@@ -26,6 +27,7 @@ _MOST_REMOVED: Final = 1000
 _SHOWN_OF_CLIPS: Final = (
     "clip_number,frame_number,status,start_seconds,duration_seconds,video_path,provider,attempts,progress,error"
 )
+_CHUNK_BYTES: Final = 1024 * 1024
 _OBJECT_URLS: Final = ("public", "sign", "authenticated")
 
 
@@ -113,6 +115,16 @@ class Access:
         except AlreadyStoredError:
             return False
         return True
+
+    def store_file(self, path: str, file: Path, mime_type: str) -> bool:
+        """Store a local file as `store_stream` does."""
+        with file.open("rb") as opened:
+            return self.store_stream(path, iter(lambda: opened.read(_CHUNK_BYTES), b""), mime_type)
+
+    def fetch(self, path: str, version: str | None, file: Path) -> bool:
+        """Write an object to a local file; False where there is none, or where it is empty."""
+        with file.open("wb") as opened:
+            return sum(opened.write(chunk) for chunk in self.chunks(path, version)) > 0
 
     def replace(self, path: str, data: bytes, mime_type: str, facts: Mapping[str, object]) -> None:
         """Put other bytes in the place of an object."""

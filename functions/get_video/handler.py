@@ -142,15 +142,15 @@ def _eta_seconds(row: Mapping[str, Any], now: datetime) -> float | None:
         merging(round(row["duration_seconds"] * row["fps"]), *pixels),
     )
     if not row["started_at"] or row["progress"] <= 0:
-        return round(estimate)
+        return float(round(estimate))
     elapsed = (now - datetime.fromisoformat(row["started_at"])).total_seconds()
     by_pace = elapsed * (1 - row["progress"]) / row["progress"]
     trust = min(1.0, row["progress"] / TRUSTED_FROM)
-    return max(1, round(trust * by_pace + (1 - trust) * estimate))
+    return float(max(1, round(trust * by_pace + (1 - trust) * estimate)))
 
 
 def _etag(row: Mapping[str, Any], eta: float | None) -> str:
-    """Return a strong ETag; in a private bucket it changes in time, so that no 304 leaves a client with expired URLs."""
+    """Return a strong ETag; in a private bucket it changes before the URLs expire that a client may have."""
     chosen = settings()
     step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
     digest = hashlib.sha256(json.dumps([row, eta, step, chosen.supabase_url]).encode())

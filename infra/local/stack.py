@@ -25,7 +25,7 @@ SETTINGS = (
     "WEBHOOK_ALLOW_PRIVATE",
 )
 INGEST_BUCKET = "videomaker-ingest"
-MOTO_ACCOUNT = "123456789012"  # whose queues moto's are
+AWS_ACCOUNT_ID = "123456789012"  # moto's
 AWS_ACCOUNT = {  # moto takes any
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -197,7 +197,9 @@ def function_environment(state: State, info: Mapping[str, str]) -> dict[str, str
         "STORAGE_WEBHOOK_SECRET": state.secrets().storage_webhook_secret,
         "AWS_ENDPOINT_URL": info["awsEndpointUrl"],
         "INGEST_BUCKET": INGEST_BUCKET,
-        "WEBHOOK_QUEUE_URL": f"{info['awsEndpointUrl']}/{MOTO_ACCOUNT}/videomaker-webhooks",
+        "RENDER_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-render",
+        "MERGE_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-merge",
+        "WEBHOOK_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-webhooks",
         "WEBHOOK_ALLOW_PRIVATE": "on",
         **AWS_ACCOUNT,
         **chosen,

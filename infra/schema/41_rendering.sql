@@ -294,7 +294,12 @@ begin
         where id = p_id
         returning * into clip;
       perform private.advance_video(video.id);
-      return to_jsonb(clip) || jsonb_build_object('claimed', true, 'owner', owner);
+      return to_jsonb(clip) || jsonb_build_object(
+        'claimed', true,
+        'owner', owner,
+        'previous_frame', (
+          select p.frame_number from public.video_clips p
+          where p.final_video_id = video.id and p.clip_number = clip.clip_number - 1));
     end if;
   elsif clip.status = 'completed' then
     merge_is_due := video.status = 'merging' and video.leased_until is null;
@@ -348,7 +353,7 @@ begin
   end if;
   if p_status = 'failed' then
     perform private.close_video(
-      video.id, 'failed', clip.error || jsonb_build_object('frameNumber', clip.frame_number));
+      video.id, 'failed', jsonb_build_object('frameNumber', clip.frame_number) || clip.error);
   end if;
   return jsonb_build_object('settled', true, 'merge', private.advance_video(video.id));
 end $$;
@@ -376,8 +381,11 @@ begin
     'claimed', true,
     'owner', (select s.user_id from public.video_sessions s where s.session_id = video.session_id),
     'clips', (
-      select jsonb_agg(to_jsonb(c) - 'spec' order by c.clip_number) from public.video_clips c
-      where c.final_video_id = p_video_id));
+      select jsonb_agg(jsonb_build_object(
+          'clip_number', c.clip_number, 'frame_number', c.frame_number, 'video_path', c.video_path,
+          'start_seconds', c.start_seconds, 'duration_seconds', c.duration_seconds, 'caption', c.caption,
+          'burned', c.spec ? 'caption') order by c.clip_number)
+      from public.video_clips c where c.final_video_id = p_video_id));
 end $$;
 comment on function public.claim_merge(integer, text, integer) is
   'Claims the merge of a video for one worker, as claim_clip does a clip. Returns the row with its `owner` and `clips`.';
