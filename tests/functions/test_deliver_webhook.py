@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -47,6 +48,7 @@ from tests.webhooks import (
 )
 
 Database = psycopg.Connection[Any]
+SAMPLE = Path(__file__).parents[1] / "events" / "deliver_webhook_sqs.json"
 
 
 @pytest.fixture(autouse=True)
@@ -533,6 +535,10 @@ def test_messages_for_nothing_are_taken(database: Database, alice: User) -> None
     delivery_id = pending(database, alice)
     database.execute("delete from public.webhook_endpoints where endpoint_id = %s", (endpoint_id,))
     assert deliver(delivery_id)
+
+
+def test_the_sample_event_is_taken(alice: User) -> None:
+    assert run_handler(module.handler, json.loads(SAMPLE.read_text()), Context(seconds=40)) == {"batchItemFailures": []}
 
 
 def test_one_bad_message_does_not_fail_the_others(alice: User, database: Database, receiver: Receiver) -> None:
