@@ -517,6 +517,15 @@ def test_changes_that_are_no_events_are_not_announced(alice: User, database: Dat
     assert len(outbox(database, alice)) == 1
 
 
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_a_video_that_has_ended_when_it_is_written_is_announced_too(
+    alice: User, database: Database, status: str
+) -> None:
+    endpoint(alice)
+    video(database, alice, status=status)
+    assert [one["type"] for one in outbox(database, alice)] == [f"video.{status}"]
+
+
 def test_an_event_tells_what_get_video_would(alice: User, database: Database) -> None:
     endpoint(alice)
     video_id = video(database, alice)
