@@ -155,6 +155,19 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "invalid_object_name": Problem(
         422, "Invalid object name", "Name the file without empty, `.` and `..` segments and without `%`."
     ),
+    # Webhooks: where finished work is announced
+    "webhook_not_found": Problem(
+        404, "Webhook not found", "No webhook endpoint of yours has this `endpointId`. Check it, and who is signed in."
+    ),
+    "delivery_not_found": Problem(
+        404, "Delivery not found", "No delivery of yours has this `deliveryId`. Check it, and who is signed in."
+    ),
+    "too_many_webhooks": Problem(
+        403, "Too many webhooks", "You have as many webhook endpoints as one user may have. Delete one first."
+    ),
+    "webhook_disabled": Problem(
+        409, "Webhook disabled", 'Enable the endpoint first: `{"action": "update", "endpointId": …, "enabled": true}`.'
+    ),
     # Video
     "no_frames": Problem(422, "No frames", "The session has no frames to make a video of. Save some first."),
     "video_too_short": Problem(

@@ -17,9 +17,9 @@ SHARED = sorted((TOP / "shared").rglob("*.py"))
 FLOORS = [
     {"settings", "errors", "models", "paging", "timeline", "pricing", "media_formats", "signatures", "workspace"},
     {"observability", "images", "video", "cache", "tickets", "shares"},
-    {"upstream", "ingest_bucket"},
+    {"upstream", "ingest_bucket", "outbound"},
     {"supabase_access", "jobs"},
-    {"identity", "templates", "uploads", "renderings", "leases"},
+    {"identity", "templates", "uploads", "renderings", "leases", "deliveries"},
     {"storyboards"},
     {"web"},
 ]
@@ -28,6 +28,7 @@ OWNERS = {
     "postgrest": {"supabase_access", "upstream"},
     "storage3": {"supabase_access", "upstream"},
     "httpx": {"supabase_access", "upstream", "jobs"},
+    "httpcore": {"outbound"},
     "boto3": {"jobs", "ingest_bucket"},
     "botocore": {"jobs", "ingest_bucket"},
     "PIL": {"images", "video"},
@@ -118,6 +119,7 @@ def test_only_functions_without_a_caller_pass_row_level_security_by(path: Path) 
             "maintenance",
             "render_clip",
             "merge_clips",
+            "deliver_webhook",
         }
 
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Header
 from mangum import Mangum
 from pydantic import AwareDatetime, Field
 
+from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.images import StoredImage, optimise, stored_type
 from shared.media_formats import HEAD_BYTES, is_playable
@@ -159,6 +160,7 @@ def _reject(service: Access, stored: StoredObject, refusal: AppError) -> Outcome
     """Remove the file, once it is written down why."""
     _record(service, stored, {"p_status": "rejected", "p_code": refusal.code, "p_detail": refusal.detail})
     service.remove([stored.name])
+    announce_pending(service)
     return "rejected"
 
 

@@ -23,6 +23,7 @@ SETTINGS = (
     "GUEST_ACCESS",
     "SIGNED_URL_SECONDS",
     "WATCH_URL",
+    "WEBHOOK_ALLOW_PRIVATE",
 )
 INGEST_BUCKET = "videomaker-ingest"
 AWS_ACCOUNT_ID = "123456789012"  # moto's
@@ -200,6 +201,8 @@ def function_environment(state: State, info: Mapping[str, str]) -> dict[str, str
         "INGEST_BUCKET": INGEST_BUCKET,
         "RENDER_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-render",
         "MERGE_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-merge",
+        "WEBHOOK_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-webhooks",
+        "WEBHOOK_ALLOW_PRIVATE": "on",
         **AWS_ACCOUNT,
         **chosen,
     }

@@ -34,6 +34,8 @@ OWNER_MAY: dict[str, set[str]] = {
     "idempotency_keys": {"select", "insert", "update", "delete"},
     "uploads": {"select", "insert"},
     "share_links": {"select", "insert", "update"},
+    "webhook_endpoints": {"select", "insert", "update", "delete"},
+    "webhook_deliveries": {"select"},
 }
 CHANGES: dict[str, dict[str, object]] = {
     "video_sessions": {"mood": "changed"},
@@ -44,8 +46,10 @@ CHANGES: dict[str, dict[str, object]] = {
     "idempotency_keys": {"request_hash": "changed"},
     "uploads": {"status": "rejected"},
     "share_links": {"revoked_at": "2000-01-01T00:00:00Z"},
+    "webhook_endpoints": {"url": "https://changed.example/"},
+    "webhook_deliveries": {"status": "failed"},
 }
-BY_USER = ("idempotency_keys", "uploads")
+BY_USER = ("idempotency_keys", "uploads", "webhook_endpoints", "webhook_deliveries")
 
 
 @dataclass
@@ -108,6 +112,12 @@ class World:
             "insert into public.share_links (session_id, token_hash, created_by) values (%s, %s, %s)",
             (self.session_id, secrets.token_hex(32), owner),
         )
+        self.database.execute(
+            "with endpoint as (insert into public.webhook_endpoints (user_id, url) values (%s, 'https://r.example/')"
+            " returning endpoint_id) insert into public.webhook_deliveries (user_id, endpoint_id, event_id, type,"
+            " payload) select %s, endpoint_id, 'evt_1', 'ping', '{}' from endpoint",
+            (owner, owner),
+        )
 
 
 @pytest.fixture
@@ -168,6 +178,9 @@ def another(world: World, table: str, row: dict[str, Any]) -> dict[str, object]:
         "uploads": {"user_id": world.subjects["owner"], "kind": "audio", "content_type": "audio/mpeg", "bytes": 1},
         "share_links": {"session_id": world.session_id, "token_hash": secrets.token_hex(32),
                         "created_by": world.subjects["owner"]},
+        "webhook_endpoints": {"user_id": world.subjects["owner"], "url": "https://another.example/"},
+        "webhook_deliveries": {"user_id": world.subjects["owner"], "endpoint_id": row.get("endpoint_id"),
+                               "event_id": "evt_2", "type": "ping", "payload": {}},
     }  # fmt: skip
     return rows[table]
 
