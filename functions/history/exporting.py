@@ -38,7 +38,7 @@ def exported(access: Access, caller: Caller, session_id: str) -> Response:
             return Response(file.read(), media_type=ZIP, headers=disposition)
         # Nobody can guess the name, and as a file that belongs to nothing it goes after a day.
         path = f"{caller.subject}/exports/{secrets.token_hex(16)}.zip"
-        access.store_stream(path, _chunks(file), ZIP)
+        access.store_stream(path, _chunks(file), ZIP, size)
     return RedirectResponse(access.urls([path]).by_path[path], 303)
 
 

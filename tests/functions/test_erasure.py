@@ -14,7 +14,7 @@ from tests.storyboards import frame, png, with_frames
 Database = psycopg.Connection[Any]
 
 
-def erase(user: Client, **query: object) -> JsonObject:
+def erase(user: Client, **query: Any) -> JsonObject:
     answer = user.send("DELETE", "history", **query)
     assert answer.status == 200, answer.json
     receipt: JsonObject = answer.json
@@ -81,7 +81,7 @@ def test_only_the_owner_deletes_a_session(alice: User, bob: User, guest: Client,
 
 
 @pytest.mark.parametrize("query", [{}, {"scope": "account", "sessionId": "x"}, {"scope": "session"}])
-def test_what_is_to_go_must_be_said(alice: User, query: dict[str, object]) -> None:
+def test_what_is_to_go_must_be_said(alice: User, query: dict[str, Any]) -> None:
     answer = alice.send("DELETE", "history", **query)
     assert (answer.status, answer.code) == (422, "validation_failed")
 

@@ -23,14 +23,14 @@ def save(user: User, prompt: str = "A prompt", **more: object) -> str:
     return session_id
 
 
-def listed(user: Client, **query: object) -> list[JsonObject]:
+def listed(user: Client, **query: Any) -> list[JsonObject]:
     answer = user.get("history", **query)
     assert answer.status == 200, answer.json
     sessions: list[JsonObject] = answer.json["sessions"]
     return sessions
 
 
-def ids(user: Client, **query: object) -> list[str]:
+def ids(user: Client, **query: Any) -> list[str]:
     return [session["sessionId"] for session in listed(user, **query)]
 
 
@@ -138,7 +138,7 @@ def test_what_was_shared_is_told_apart(alice: User, bob: User, database: Databas
 )
 @pytest.mark.parametrize("searching", [False, True])
 def test_filters_leave_what_fits_all_of_them(
-    alice: User, database: Database, query: dict[str, str], fits: bool, searching: bool
+    alice: User, database: Database, query: dict[str, Any], fits: bool, searching: bool
 ) -> None:
     session_id = save(alice, "Rain", style="noir", mood="dark", templateId="film-noir")
     database.execute(
@@ -230,7 +230,7 @@ def test_the_same_answer_has_the_same_etag_and_is_not_sent_again(alice: User) ->
 
 @pytest.mark.parametrize("cursor", ["x", "W10", "WyJoaXN0b3J5IiwieCIsMV0", "WyJoaXN0b3J5IHNlYXJjaCIsIm5hbiIsMV0"])
 @pytest.mark.parametrize("query", [{}, {"q": "x"}])
-def test_a_cursor_that_is_not_ours_is_refused(alice: User, cursor: str, query: dict[str, str]) -> None:
+def test_a_cursor_that_is_not_ours_is_refused(alice: User, cursor: str, query: dict[str, Any]) -> None:
     answer = alice.get("history", cursor=cursor, **query)
     assert (answer.status, answer.code) == (400, "invalid_cursor")
 
@@ -240,7 +240,7 @@ def test_a_cursor_that_is_not_ours_is_refused(alice: User, cursor: str, query: d
     [{"q": ""}, {"q": "x" * 201}, {"limit": 0}, {"limit": 101}, {"scope": "everything"}, {"status": "done"},
      {"since": "yesterday"}, {"since": "2026-01-01"}, {"until": "2026-01-01T00:00:00"}, {"style": "\0"}],
 )  # fmt: skip
-def test_a_query_that_means_nothing_is_refused_by_name(alice: User, query: dict[str, object]) -> None:
+def test_a_query_that_means_nothing_is_refused_by_name(alice: User, query: dict[str, Any]) -> None:
     answer = alice.get("history", **query)
     assert (answer.status, answer.code) == (422, "validation_failed")
     assert [error["path"] for error in answer.json["errors"]] == list(query)
