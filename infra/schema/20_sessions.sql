@@ -16,6 +16,7 @@ create table if not exists public.video_sessions (
 alter table public.video_sessions
   add column if not exists version integer not null default 1,
   add column if not exists template_id varchar(64),
+  add column if not exists template_version integer,
   add column if not exists is_guest boolean not null default false;
 
 comment on table public.video_sessions is 'One storyboard of one owner.';
@@ -56,9 +57,9 @@ alter table public.video_sessions enable row level security;
 revoke all on public.video_sessions from anon, authenticated;
 -- Status, owner and times are not the caller's to set.
 grant select, delete on public.video_sessions to authenticated;
-grant insert (session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id)
+grant insert (session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id, template_version)
   on public.video_sessions to authenticated;
-grant update (original_prompt, video_duration, frame_count, style, mood, template_id, version)
+grant update (original_prompt, video_duration, frame_count, style, mood, template_id, template_version, version)
   on public.video_sessions to authenticated;
 grant all on public.video_sessions to service_role;
 grant usage on sequence public.video_sessions_id_seq to authenticated, service_role;

@@ -69,10 +69,11 @@ begin
   perform public.check_storyboard(wanted.session_id, p_if_version, paths);
 
   insert into public.video_sessions (
-      session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id)
+      session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id,
+      template_version)
     values (
       wanted.session_id, caller, wanted.original_prompt, wanted.video_duration, wanted.frame_count,
-      wanted.style, wanted.mood, wanted.template_id)
+      wanted.style, wanted.mood, wanted.template_id, wanted.template_version)
     on conflict (session_id) do nothing;
   is_new := found;
   -- One save of a session at a time; whoever waited here sees what the other one committed.
@@ -124,13 +125,13 @@ begin
   if not is_new and (
       changed > 0 or removed > 0
       or (stored.original_prompt, stored.video_duration, stored.frame_count, stored.style, stored.mood,
-          stored.template_id)
+          stored.template_id, stored.template_version)
         is distinct from (wanted.original_prompt, wanted.video_duration, wanted.frame_count, wanted.style,
-          wanted.mood, wanted.template_id)) then
+          wanted.mood, wanted.template_id, wanted.template_version)) then
     update public.video_sessions set
       original_prompt = wanted.original_prompt, video_duration = wanted.video_duration,
       frame_count = wanted.frame_count, style = wanted.style, mood = wanted.mood,
-      template_id = wanted.template_id, version = stored.version + 1
+      template_id = wanted.template_id, template_version = wanted.template_version, version = stored.version + 1
       where session_id = wanted.session_id
       returning * into stored;
   end if;
