@@ -1,5 +1,6 @@
 """A small world of people, rows and files, in which anybody can try anything through the real API with real tokens."""
 
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -51,8 +52,8 @@ class Row:
     """One row that belongs to the owner or its session; `{names}` stand for subjects and ids of the world."""
 
     table: str
-    insert: str
-    """The statement that puts it there."""
+    make: str
+    """The statements that put it there; it goes with its session, or they begin by removing it."""
     key: Mapping[str, str]
     """Columns that find it."""
     another: Mapping[str, object]
@@ -63,7 +64,7 @@ class Row:
 ROWS: Final = {
     "video_sessions": Row(
         "video_sessions",
-        "insert into public.video_sessions"
+        "delete from public.video_sessions where user_id = '{owner}'; insert into public.video_sessions"
         " (session_id, user_id, original_prompt, video_duration, frame_count, style, mood)"
         " values ('{session}', '{owner}', 'p', 5, 1, 's', 'm')",
         key={"session_id": "{session}"},
@@ -131,17 +132,64 @@ ROWS: Final = {
     ),
     "idempotency_keys": Row(
         "idempotency_keys",
-        "insert into public.idempotency_keys (user_id, key, request_hash) values ('{owner}', 'k', 'h')",
+        "delete from public.idempotency_keys where user_id = '{owner}';"
+        " insert into public.idempotency_keys (user_id, key, request_hash) values ('{owner}', 'k', 'h')",
         key={"user_id": "{owner}", "key": "k"},
         another={"user_id": "{owner}", "key": "another", "request_hash": "h"},
         change={"request_hash": "changed"},
     ),
     "uploads": Row(
         "uploads",
-        "insert into public.uploads (user_id, kind, content_type, bytes) values ('{owner}', 'audio', 'audio/mpeg', 1)",
+        "delete from public.uploads where user_id = '{owner}';"
+        " insert into public.uploads (user_id, kind, content_type, bytes) values ('{owner}', 'audio', 'audio/mpeg', 1)",
         key={"user_id": "{owner}"},
         another={"user_id": "{owner}", "kind": "audio", "content_type": "audio/mpeg", "bytes": 1},
         change={"status": "rejected"},
+    ),
+    "video_templates": Row(
+        "video_templates",
+        "delete from public.video_templates where user_id = '{owner}';"
+        " insert into public.video_templates (template_id, user_id, name) values ('{session}', '{owner}', 'n')",
+        key={"template_id": "{session}"},
+        another={"user_id": "{owner}", "name": "another"},
+        change={"name": "changed"},
+    ),
+    "video_template_versions": Row(
+        "video_template_versions",
+        "insert into public.video_template_versions"
+        " (template_id, version, name, description, video, storyboard, fields)"
+        " values ('{session}', 9, 'n', '', '{}', '{}', '{}')",
+        key={"template_id": "{session}", "version": "9"},
+        another={
+            "template_id": "{session}", "version": 10, "name": "n", "description": "", "video": {}, "storyboard": {},
+            "fields": {},
+        },
+        change={"name": "changed"},
+    ),
+    "webhook_endpoints": Row(
+        "webhook_endpoints",
+        "delete from public.webhook_endpoints where user_id = '{owner}';"
+        " insert into public.webhook_endpoints (user_id, url) values ('{owner}', 'https://r.example/')",
+        key={"user_id": "{owner}"},
+        another={"user_id": "{owner}", "url": "https://another.example/"},
+        change={"url": "https://changed.example/"},
+    ),
+    "webhook_deliveries": Row(
+        "webhook_deliveries",
+        "delete from public.webhook_deliveries where user_id = '{owner}';"
+        " insert into public.webhook_deliveries (user_id, endpoint_id, event_id, type, payload)"
+        " select user_id, endpoint_id, 'evt_1', 'ping', '{}' from public.webhook_endpoints where user_id = '{owner}'",
+        key={"user_id": "{owner}"},
+        another={"user_id": "{owner}", "url": "https://r.example/", "event_id": "evt_2", "type": "ping", "payload": {}},
+        change={"status": "failed"},
+    ),
+    "share_links": Row(
+        "share_links",
+        "insert into public.share_links (session_id, token_hash, created_by)"
+        " values ('{session}', encode(sha256('{session}'), 'hex'), '{owner}')",
+        key={"session_id": "{session}"},
+        another={"session_id": "{session}", "token_hash": "{hash}", "created_by": "{self}"},
+        change={"revoked_at": "2000-01-01T00:00:00Z"},
     ),
 }  # fmt: skip
 
@@ -168,20 +216,17 @@ class World:
 
     def fresh(self) -> None:
         """Put every row, as it was meant to be, into a new session."""
-        for row in ROWS.values():
-            if row.table == "video_sessions" or "session_id" not in row.key:
-                self.database.execute(f"delete from public.{row.table} where user_id = %s", (self.names["owner"],))
         self.names["session"] = str(uuid.uuid4())
         for row in ROWS.values():
-            self.database.execute(self._filled(row.insert))
+            self.database.execute(self._filled(row.make))
 
     def request(self, person: str, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"apikey": self.tokens["anon"], "Authorization": f"Bearer {self.tokens[person]}"}
         return self._client.request(method, path, headers=headers | more.pop("headers", {}), **more)
 
-    def another(self, name: str, **changed: object) -> dict[str, object]:
-        """Return one more row of this kind."""
-        self.names["new"] = str(uuid.uuid4())
+    def another(self, name: str, person: str = "owner", **changed: object) -> dict[str, object]:
+        """Return one more row of this kind, as the person would write it."""
+        self.names |= {"self": self.names[person], "new": str(uuid.uuid4()), "hash": secrets.token_hex(32)}
         given = {**ROWS[name].another, **changed}
         return {key: self._filled(value) if isinstance(value, str) else value for key, value in given.items()}
 
@@ -195,7 +240,7 @@ class World:
             return answer.status_code == 200 and len(answer.json()) == 1
         before = self._seen(name, operation)
         if operation == "insert":
-            self.request(person, "POST", path, json=self.another(name))
+            self.request(person, "POST", path, json=self.another(name, person))
         elif operation == "update":
             self.request(person, "PATCH", path, params=only, json=row.change)
         else:
