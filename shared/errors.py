@@ -86,6 +86,13 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         410, "Share link ended", "The link has expired or its views are used up. Ask for another one."
     ),
     "unsupported_format": Problem(501, "Unsupported format", "Ask for `format=json`, or leave `format` out."),
+    "batch_not_found": Problem(404, "Batch not found", "No batch of yours has this `batchId`. `GET batch` lists them."),
+    "budget_too_small": Problem(
+        422, "Budget too small", "Nothing was begun. Raise `maxCost` to `estimatedCost` at least, or ask for less."
+    ),
+    "budget_reached": Problem(
+        402, "Budget reached", "Others took all of `maxCost`. Try this batch again with a higher one."
+    ),
     "export_too_large": Problem(
         413, "Export too large", "The session has more than 400 MB of files. Download them one by one by their URLs."
     ),
