@@ -162,7 +162,7 @@ def embedding(view: View, address: str, most_wide: int, most_high: int) -> dict[
     width, height = view.size
     scale = min(1.0, most_wide / width, most_high / height)
     fitting = {"width": max(1, int(width * scale)), "height": max(1, int(height * scale))}
-    frame = {"src": f"{address}/embed", **fitting, "title": view.title, "allow": "fullscreen; picture-in-picture"}
+    frame = {"src": f"{address}/embed", **fitting, "title": view.title, "allow": "picture-in-picture"}
     found |= {
         "type": "video",
         **fitting,
