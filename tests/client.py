@@ -110,7 +110,7 @@ def run_handler(handler: Callable[[Any, Any], Any], given: Any, context: Context
 
 
 class Client:
-    """A client of the three storyboard endpoints, signed in where it has a token."""
+    """A client of the functions, signed in where it has a token."""
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token
@@ -124,6 +124,23 @@ class Client:
     def get(self, function: str, *, headers: Mapping[str, str] | None = None, **query: object) -> Answer:
         given = event("GET", f"/api/{function}", query=query, headers=self._headers(headers or {}))
         return invoke(function, given)
+
+    def send(
+        self,
+        method: str,
+        function: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **query: object,
+    ) -> Answer:
+        """Send any method, with a JSON body where there is one."""
+        text = None if body is None else json.dumps(body)
+        named = self._headers(headers or {})
+        return invoke(function, event(method, f"/api/{function}", query=query, headers=named, body=text))
+
+    def patch(self, function: str, body: object) -> Answer:
+        return invoke(function, event("PATCH", f"/api/{function}", headers=self._headers({}), body=json.dumps(body)))
 
     def delete(self, function: str, **query: object) -> Answer:
         return invoke(function, event("DELETE", f"/api/{function}", query=query, headers=self._headers({})))

@@ -23,8 +23,10 @@ SETTINGS = (
     "GUEST_ACCESS",
     "SIGNED_URL_SECONDS",
     "WATCH_URL",
+    "WEBHOOK_ALLOW_PRIVATE",
 )
 INGEST_BUCKET = "videomaker-ingest"
+AWS_ACCOUNT_ID = "123456789012"  # moto's
 AWS_ACCOUNT = {  # moto takes any
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -197,6 +199,10 @@ def function_environment(state: State, info: Mapping[str, str]) -> dict[str, str
         "WATCH_URL": f"{info['apiUrl']}/api/watch",
         "AWS_ENDPOINT_URL": info["awsEndpointUrl"],
         "INGEST_BUCKET": INGEST_BUCKET,
+        "RENDER_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-render",
+        "MERGE_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-merge",
+        "WEBHOOK_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-webhooks",
+        "WEBHOOK_ALLOW_PRIVATE": "on",
         **AWS_ACCOUNT,
         **chosen,
     }

@@ -1,18 +1,6 @@
 -- What a share link shows, to whom: see 78_shares.sql. All of it goes by the link that the caller's token names, and a
 -- person's token names none. open_share and shared_files are the ways in; the others run within them, as their owner.
 
-create or replace function private.media_path(p_url text) returns text
-language sql immutable set search_path = '' as $$
-  select case
-    when p_url ~ '^https?://[^/]+/storage/v1/object/(public|sign|authenticated)/videomaker/' then
-      split_part(
-        regexp_replace(p_url, '^https?://[^/]+/storage/v1/object/(public|sign|authenticated)/videomaker/', ''), '?', 1)
-    when p_url !~ '^[A-Za-z][A-Za-z0-9+.-]*:' then p_url
-  end
-$$;
-comment on function private.media_path(text) is
-  'The name of an object in the media bucket, from a URL of it or the name itself; null for what lies elsewhere.';
-
 create or replace function private.shared_token_hash() returns text
 language sql stable set search_path = '' as $$
   select claims ->> 'share'
@@ -40,7 +28,7 @@ language sql stable security definer set search_path = '' as $$
   ), video as (
     select shown.* from link, private.shared_video(link.session_id, link.video_id) shown
   )
-  select private.media_path(url) from video, unnest(array[video_url, poster_url, captions_url]) url where url is not null
+  select private.media_path(url) from video, unnest(array[video_url, poster_url, captions_url]) url
   union all
   select path from link join public.video_frames f using (session_id), unnest(array[image_path, thumbnail_path]) path
   where path is not null and link.video_id is null and not exists (select from video)

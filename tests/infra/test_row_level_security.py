@@ -27,23 +27,29 @@ OPERATIONS = ("select", "insert", "update", "delete")
 # What the owner of the rows may do. Nobody else may do anything.
 OWNER_MAY: dict[str, set[str]] = {
     "video_sessions": {"select", "insert", "update", "delete"},
+    "session_members": {"select"},
     "video_frames": {"select", "insert", "update", "delete"},
     "final_videos": {"select"},
     "video_clips": {"select"},
     "idempotency_keys": {"select", "insert", "update", "delete"},
     "uploads": {"select", "insert"},
     "share_links": {"select", "insert", "update"},
+    "webhook_endpoints": {"select", "insert", "update", "delete"},
+    "webhook_deliveries": {"select"},
 }
 CHANGES: dict[str, dict[str, object]] = {
     "video_sessions": {"mood": "changed"},
+    "session_members": {"role": "editor"},
     "video_frames": {"mood": "changed"},
     "final_videos": {"status": "canceled"},
     "video_clips": {"status": "canceled"},
     "idempotency_keys": {"request_hash": "changed"},
     "uploads": {"status": "rejected"},
     "share_links": {"revoked_at": "2000-01-01T00:00:00Z"},
+    "webhook_endpoints": {"url": "https://changed.example/"},
+    "webhook_deliveries": {"status": "failed"},
 }
-BY_USER = ("idempotency_keys", "uploads")
+BY_USER = ("idempotency_keys", "uploads", "webhook_endpoints", "webhook_deliveries")
 
 
 @dataclass
@@ -81,6 +87,10 @@ class World:
             (self.session_id, owner),
         )
         self.database.execute(
+            "insert into public.session_members (session_id, email, role) values (%s, 'invited@example.com', 'viewer')",
+            (self.session_id,),
+        )
+        self.database.execute(
             "insert into public.video_frames (session_id, frame_number, timestamp, image_url, description, prompt)"
             " values (%s, 1, '0s', %s, 'd', 'p')",
             (self.session_id, f"{owner}/frames/frame_1_0123456789abcdef.webp"),
@@ -101,6 +111,12 @@ class World:
         self.database.execute(
             "insert into public.share_links (session_id, token_hash, created_by) values (%s, %s, %s)",
             (self.session_id, secrets.token_hex(32), owner),
+        )
+        self.database.execute(
+            "with endpoint as (insert into public.webhook_endpoints (user_id, url) values (%s, 'https://r.example/')"
+            " returning endpoint_id) insert into public.webhook_deliveries (user_id, endpoint_id, event_id, type,"
+            " payload) select %s, endpoint_id, 'evt_1', 'ping', '{}' from endpoint",
+            (owner, owner),
         )
 
 
@@ -152,6 +168,7 @@ def another(world: World, table: str, row: dict[str, Any]) -> dict[str, object]:
     rows: dict[str, dict[str, object]] = {
         "video_sessions": {"session_id": str(uuid.uuid4()), "user_id": world.subjects["owner"], "original_prompt": "p",
                            "video_duration": 5, "frame_count": 1, "style": "s", "mood": "m"},
+        "session_members": {"session_id": world.session_id, "email": "another@example.com", "role": "editor"},
         "video_frames": {"session_id": world.session_id, "frame_number": 2, "timestamp": "0s", "description": "d",
                          "image_url": row.get("image_url"), "prompt": "p"},
         "final_videos": {"session_id": world.session_id},
@@ -161,6 +178,9 @@ def another(world: World, table: str, row: dict[str, Any]) -> dict[str, object]:
         "uploads": {"user_id": world.subjects["owner"], "kind": "audio", "content_type": "audio/mpeg", "bytes": 1},
         "share_links": {"session_id": world.session_id, "token_hash": secrets.token_hex(32),
                         "created_by": world.subjects["owner"]},
+        "webhook_endpoints": {"user_id": world.subjects["owner"], "url": "https://another.example/"},
+        "webhook_deliveries": {"user_id": world.subjects["owner"], "endpoint_id": row.get("endpoint_id"),
+                               "event_id": "evt_2", "type": "ping", "payload": {}},
     }  # fmt: skip
     return rows[table]
 
