@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -165,6 +166,7 @@ def likeness(one: Image.Image, other: Image.Image) -> float:
     return sum(abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True)) / len(one.tobytes())
 
 
+@lru_cache
 def music(seconds: float, *, loud: float = 0.25, rate: int = RATE) -> bytes:
     """Return plucked tones over noise, 16 bits, stereo."""
     random, samples = Random(1), array("h")
