@@ -161,7 +161,7 @@ def watch(data: bytes, *, frames: int, fps: int, size: tuple[int, int]) -> Watch
         assert stream.average_rate == stream.guessed_rate == fps
         assert (stream.width, stream.height) == size
         packets = [packet for packet in container.demux(stream) if packet.size]
-    clock = stream.time_base
+        clock, duration = stream.time_base, stream.duration  # gone with the container
     assert clock is not None
     decoding = [packet.dts for packet in packets]
     assert all(a is not None and b is not None and a < b for a, b in pairwise(decoding))
@@ -169,8 +169,8 @@ def watch(data: bytes, *, frames: int, fps: int, size: tuple[int, int]) -> Watch
         shown = list(container.decode(video=0))
         times = [one.pts * clock for one in shown if one.pts is not None]
         assert times == [Fraction(number, fps) for number in range(frames)]
-        assert stream.duration is not None
-        assert stream.duration * clock == Fraction(frames, fps)
+        assert duration is not None
+        assert duration * clock == Fraction(frames, fps)
         pictures = [one.to_image() for one in shown]  # type: ignore[no-untyped-call]
         return Watched(pictures, size)
 
