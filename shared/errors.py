@@ -40,7 +40,16 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "invalid_token": Problem(401, "Invalid access token", "Sign in again and send the new access token."),
     "token_expired": Problem(401, "Access token expired", "Refresh the session and send the new access token."),
-    "invalid_api_key": Problem(401, "Invalid API key", "Send a valid key as `X-Api-Key`, or leave it out."),
+    "invalid_api_key": Problem(
+        401, "Invalid API key", "Send a key that was not revoked as `X-Api-Key`, or leave it out."
+    ),
+    "api_key_expired": Problem(401, "API key expired", "Issue a new key, and send it as `X-Api-Key`."),
+    "insufficient_scope": Problem(
+        403, "Insufficient scope", "The API key lacks the scope named by `scope`. Issue one that has it."
+    ),
+    "api_key_not_found": Problem(
+        404, "API key not found", "No key of yours has this `prefix`. Check it, and who is signed in."
+    ),
     "user_mismatch": Problem(
         403, "User mismatch", "`userId` must be the caller's own. Leave it out, or sign in as that user."
     ),
@@ -59,6 +68,14 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         422,
         "Foreign image URL",
         "An `imageUrl` must be one that this service gave you. Upload the image first and save the URL answered.",
+    ),
+    # How much
+    "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
+    "quota_exceeded": Problem(
+        403,
+        "Quota exceeded",
+        "This would exceed the quota named by `quota`. Delete something, or let unused tickets expire; "
+        "one of a month begins anew at `resetsAt`.",
     ),
     # Images
     "not_an_image": Problem(
@@ -79,9 +96,6 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     # Direct uploads
     "upload_not_found": Problem(
         404, "Upload not found", "No upload of yours has this `uploadId`. Check it, and who is signed in."
-    ),
-    "quota_exceeded": Problem(
-        403, "Quota exceeded", "Your uploads would exceed your storage. Delete some, or let unused tickets expire."
     ),
     "sha256_mismatch": Problem(
         422, "SHA-256 mismatch", "The file that arrived is not the one that was announced. Ask for a new ticket."
@@ -110,7 +124,6 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         422, "Frame unreadable", "The stored image of a frame is damaged. Upload it again and save the session."
     ),
     # What this service stands on
-    "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
     "internal_error": Problem(
         500, "Internal error", "Something broke on our side. Try again, and report `requestId` if it stays."
     ),

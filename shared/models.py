@@ -63,6 +63,9 @@ def _as_text(value: object) -> object:
 Text = Annotated[str, AfterValidator(_storable)]
 LongText = Annotated[Text, StringConstraints(max_length=20_000)]
 ShortText = Annotated[Text, StringConstraints(max_length=255)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_storable)
+]
 Words = Annotated[Text, StringConstraints(max_length=100)]
 FrameId = Annotated[int | str, BeforeValidator(_one_frame_id), Field(examples=[1, "opening-shot"])]
 Timestamp = Annotated[

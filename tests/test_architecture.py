@@ -18,7 +18,8 @@ FLOORS = [
     {"observability", "images", "video", "cache", "tickets"},
     {"upstream", "jobs", "ingest_bucket"},
     {"supabase_access"},
-    {"identity", "uploads"},
+    {"rate_limits", "uploads"},
+    {"identity"},
     {"storyboards"},
     {"web"},
 ]

@@ -1,4 +1,4 @@
-"""Upkeep on a schedule: expires unused tickets, and removes files that belong to nothing."""
+"""Upkeep on a schedule: expires unused tickets, removes files that belong to nothing, forgets who has asked."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +19,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     report = {
         "dryRun": dry_run,
         "expiredUploads": service.rpc("expire_uploads", {"p_dry_run": dry_run}),
+        "forgottenRateBuckets": service.rpc("forget_rate_buckets", {"p_dry_run": dry_run}),
         "orphanedFiles": _remove_orphans(service, dry_run=dry_run),
         "missingFiles": service.rpc("missing_files", {"p_limit": SHOWN}),
     }

@@ -21,6 +21,8 @@ INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "TZ")
 SETTINGS = (
     "BUCKET_ACCESS",
     "GUEST_ACCESS",
+    "RATE_LIMITS",
+    "REDIS_URL",
     "SIGNED_URL_SECONDS",
 )
 INGEST_BUCKET = "videomaker-ingest"
