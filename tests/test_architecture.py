@@ -15,8 +15,8 @@ SHARED = sorted((TOP / "shared").rglob("*.py"))
 # module: what is inside of it is its own affair.
 FLOORS = [
     {"settings", "errors", "models", "paging", "timeline", "pricing", "media_formats"},
-    {"observability", "images", "video", "cache", "tickets"},
-    {"upstream", "jobs", "ingest_bucket"},
+    {"observability", "images", "video", "tickets"},
+    {"cache", "upstream", "jobs", "ingest_bucket"},
     {"supabase_access"},
     {"rate_limits", "uploads"},
     {"identity"},
