@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.identity import Caller
 from shared.models import Frame, SavedStoryboard, Session, StoryboardPage
 from shared.paging import cursor_behind, key_behind
-from shared.settings import settings
-from shared.supabase_access import Access
+from shared.supabase_access import Access, url_epoch
 
 Row = dict[str, Any]
 
@@ -26,7 +24,7 @@ _CERTAINLY_FITTING: Final = 500_000  # characters, even if each were a quote
 def session_of(row: Row, caller: Caller) -> Session:
     """Return the session; its owner reads its own `userId`, which for a guest is not what the database holds."""
     owner = caller.user_id if row["user_id"] == caller.subject else row["user_id"]
-    return Session.model_validate({**row, "user_id": owner})
+    return Session.model_validate({**row, "user_id": owner, "role": row["caller_role"]})
 
 
 def has_more(session_with_frames: Row) -> bool:
@@ -69,14 +67,8 @@ def frames_behind(cursor: str | None) -> int:
 
 
 def etag_of(session: Session, rows: Sequence[Row], page: str) -> str:
-    """Return a strong ETag that begins with the version, so that it also serves as `If-Match` of a save.
-
-    Signed URLs differ at every reading, so the rows are hashed, with the time in steps of half a URL's life:
-    a 304 never leaves a client with URLs that have expired.
-    """
-    chosen = settings()
-    step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
-    digest = hashlib.sha256(f"{session.model_dump_json()}|{page}|{step}|{chosen.supabase_url}".encode())
+    """Return a strong ETag that begins with the version, so that it also serves as `If-Match` of a save."""
+    digest = hashlib.sha256(f"{session.model_dump_json()}|{page}|{url_epoch()}".encode())
     digest.update(json.dumps(rows).encode())
     return f'"{session.version}-{digest.hexdigest()[:20]}"'
 

@@ -7,7 +7,8 @@ from fastapi import Header, Query
 from mangum import Mangum
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from shared.identity import RequestCredentials
+from shared.errors import AppError
+from shared.identity import Caller, Credentials, RequestCredentials
 from shared.identity.api_keys import Scope, new_key
 from shared.models import Model, Name, Success, Text, UserId
 from shared.paging import cursor_behind, key_behind
@@ -70,7 +71,7 @@ def issue(
     wish: Wish, credentials: RequestCredentials, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Issued:
     """Return a new key, of which only the SHA-256 is kept: this answer is the only one that shows it."""
-    caller = credentials.person(wish.user_id)
+    caller = _signed_in(credentials, wish.user_id)
     repeatable = checked_idempotency_key(idempotency_key)
     made = new_key()
     row = caller.access().rpc(
@@ -96,7 +97,7 @@ def list_keys(
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> ApiKeys:
     """Return the caller's keys, newest first, with when each was last used."""
-    caller = credentials.person(user_id)
+    caller = _signed_in(credentials, user_id)
     before = key_behind(LIST, cursor, int)[0] if cursor else None
     rows = caller.access().rpc("list_api_keys", {"p_limit": limit + 1, "p_before": before})
     page = rows[:limit]
@@ -111,9 +112,16 @@ def revoke(
     user_id: Annotated[UserId | None, Query(alias="userId")] = None,
 ) -> Revoked:
     """End a key at once and for good."""
-    caller = credentials.person(user_id)
+    caller = _signed_in(credentials, user_id)
     caller.access().rpc("revoke_api_key", {"p_prefix": prefix})
     return Revoked(prefix=prefix)
+
+
+def _signed_in(credentials: Credentials, user_id: str | None) -> Caller:
+    caller = credentials.caller(user_id, by_key=False)
+    if caller.is_guest:
+        raise AppError("authentication_required")
+    return caller
 
 
 def _api_key(row: dict[str, Any]) -> ApiKey:

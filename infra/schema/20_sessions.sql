@@ -16,6 +16,7 @@ create table if not exists public.video_sessions (
 alter table public.video_sessions
   add column if not exists version integer not null default 1,
   add column if not exists template_id varchar(64),
+  add column if not exists template_version integer,
   add column if not exists is_guest boolean not null default false;
 
 comment on table public.video_sessions is 'One storyboard of one owner.';
@@ -24,7 +25,10 @@ comment on column public.video_sessions.video_duration is 'Seconds.';
 comment on column public.video_sessions.version is 'Rises by one with each save that changed something; compared by If-Match.';
 comment on column public.video_sessions.is_guest is 'Whether the owner was a guest, whose data is kept for a limited time.';
 
-create index if not exists video_sessions_owner_idx on public.video_sessions (user_id, created_at desc, id desc);
+-- An owner's list; and, never touching the table, the set of an owner's sessions that policies ask for.
+create index if not exists video_sessions_owned_idx on public.video_sessions (user_id, created_at desc, id desc)
+  include (session_id);
+drop index if exists public.video_sessions_owner_idx;
 
 -- `not valid` lets rows that were there before us stay as they are; every new one is checked.
 alter table public.video_sessions drop constraint if exists video_sessions_status_check;
@@ -53,9 +57,9 @@ alter table public.video_sessions enable row level security;
 revoke all on public.video_sessions from anon, authenticated;
 -- Status, owner and times are not the caller's to set.
 grant select, delete on public.video_sessions to authenticated;
-grant insert (session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id)
+grant insert (session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id, template_version)
   on public.video_sessions to authenticated;
-grant update (original_prompt, video_duration, frame_count, style, mood, template_id, version)
+grant update (original_prompt, video_duration, frame_count, style, mood, template_id, template_version, version)
   on public.video_sessions to authenticated;
 grant all on public.video_sessions to service_role;
 grant usage on sequence public.video_sessions_id_seq to authenticated, service_role;

@@ -32,7 +32,9 @@ alter table public.video_frames
   add column if not exists height integer,
   add column if not exists bytes integer,
   add column if not exists mime_type varchar(100),
-  add column if not exists placeholder text;
+  add column if not exists placeholder text,
+  add column if not exists clip_path text,
+  add column if not exists clip_provider varchar(50);
 
 comment on table public.video_frames is 'One still image of a session.';
 comment on column public.video_frames.timestamp is 'Where the frame begins, as the client writes it: 5, 5s, 0:05, 0-5s.';
@@ -41,12 +43,28 @@ comment on column public.video_frames.image_path is 'The name of the image in th
 comment on column public.video_frames.thumbnail_path is 'The name of the 320-pixel thumbnail in the media bucket.';
 comment on column public.video_frames.bytes is 'Size of the stored image.';
 comment on column public.video_frames.placeholder is 'ThumbHash of the image, base64.';
+comment on column public.video_frames.clip_path is
+  'The name in the media bucket of a clip that was made elsewhere and takes the place of a rendered one.';
+comment on column public.video_frames.clip_provider is 'Who made that clip.';
 comment on column public.video_frames.frame_id is 'The client''s own name for the frame, where it is not a number.';
 
 -- Numbers are unique within a session. Also serves every list of a session's frames.
 create unique index if not exists video_frames_session_number_key on public.video_frames (session_id, frame_number);
 create index if not exists video_frames_image_path_idx on public.video_frames (image_path);
 create index if not exists video_frames_thumbnail_path_idx on public.video_frames (thumbnail_path);
+create index if not exists video_frames_clip_path_idx on public.video_frames (clip_path) where clip_path is not null;
+
+create or replace function private.drop_outdated_clip() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.clip_path := null;
+  new.clip_provider := null;
+  return new;
+end $$;
+comment on function private.drop_outdated_clip() is 'Trigger: a clip that was made from another picture goes with it.';
+create or replace trigger video_frames_drop_outdated_clip before update of image_url on public.video_frames
+  for each row when (old.image_url is distinct from new.image_url and old.clip_path is not distinct from new.clip_path)
+  execute function private.drop_outdated_clip();
 
 alter table public.video_frames drop constraint if exists video_frames_number_check;
 alter table public.video_frames add constraint video_frames_number_check check (frame_number >= 1) not valid;
@@ -132,6 +150,7 @@ create policy "Editors can add frames to their sessions" on public.video_frames
   for insert to authenticated with check (
     private.may_use_image(image_path)
     and (thumbnail_path is null or private.may_use_image(thumbnail_path))
+    and (clip_path is null or private.may_use_image(clip_path))
     and session_id in (select private.editable_sessions()));
 drop policy if exists "Owners can change the frames of their sessions" on public.video_frames;
 drop policy if exists "Editors can change the frames of their sessions" on public.video_frames;
@@ -141,6 +160,7 @@ create policy "Editors can change the frames of their sessions" on public.video_
   with check (
     private.may_use_image(image_path)
     and (thumbnail_path is null or private.may_use_image(thumbnail_path))
+    and (clip_path is null or private.may_use_image(clip_path))
     and session_id in (select private.editable_sessions()));
 drop policy if exists "Owners can delete the frames of their sessions" on public.video_frames;
 drop policy if exists "Editors can delete the frames of their sessions" on public.video_frames;

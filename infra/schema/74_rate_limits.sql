@@ -126,26 +126,7 @@ language sql stable security invoker set search_path = '' as $$
 $$;
 comment on function public.list_rate_limits() is 'The limits, for those who count in Redis.';
 
-create or replace function public.forget_rate_buckets(p_dry_run boolean) returns bigint
-language plpgsql security invoker set search_path = '' as $$
-declare
-  present constant bigint := extract(epoch from now()) * 1000000;
-  counted bigint;
-begin
-  if p_dry_run then
-    return (select count(*) from private.rate_buckets where full_at < present);
-  end if;
-  delete from private.rate_buckets where full_at < present;
-  get diagnostics counted = row_count;
-  return counted;
-end $$;
-comment on function public.forget_rate_buckets(boolean) is
-  'Removes what a bucket that is full again says nothing more than its absence would, and returns how many there were.';
-
 revoke execute on all functions in schema private from public, anon;
-revoke execute on function public.admit(text), public.list_rate_limits(), public.forget_rate_buckets(boolean)
-  from public, anon, authenticated;
+revoke execute on function public.admit(text), public.list_rate_limits() from public, anon;
 grant execute on function private.admit(text), private.list_rate_limits(), public.admit(text), public.list_rate_limits()
   to authenticated, service_role;
-grant execute on function public.forget_rate_buckets(boolean) to service_role;
-grant select, delete on private.rate_buckets to service_role;

@@ -1,8 +1,8 @@
 """Credentials of a request -> the Caller that it acts for.
 
 A signed-in user brings an access token of Supabase Auth. An API key acts for its owner, as far as its scopes go. A
-guest brings nothing but its `userId`, which is its secret; it acts under a subject derived from it. For the latter two
-a token of five minutes is signed here, so that row level security decides all the same.
+guest brings nothing but its `userId`, which is its secret; it acts under a subject derived from it. Whoever opens a
+share link is nobody. For the latter three a token of five minutes is signed here, so that row level security decides.
 """
 
 import hashlib
@@ -68,12 +68,15 @@ class Credentials:
         self._work: Work = work
         self._address = address
 
-    def caller(self, user_id: str | None, needs: Work | None = None) -> Caller:
+    def caller(self, user_id: str | None, needs: Work | None = None, *, by_key: bool = True) -> Caller:
         """Return the caller; raises 401 for bad credentials and `user_mismatch` for somebody else's `userId`.
 
         `needs` is the kind of work that is asked for; without it a GET reads and every other method writes. An API key
-        must have its scope, or `insufficient_scope` is raised; and it is what `rate_limited` counts.
+        must have its scope, or `insufficient_scope` is raised; and it is what `rate_limited` counts. Where `by_key` is
+        false no scope will do: this is for the user itself.
         """
+        if self._api_key and not by_key:
+            raise AppError("insufficient_scope", "No scope lets an API key do this. Send an access token instead.")
         with timed("auth"):
             found = self._judged(user_id)
         work = needs or self._work
@@ -81,16 +84,6 @@ class Credentials:
         if found.key and _SCOPES[work] not in found.key.scopes:
             raise AppError("insufficient_scope", extra={"scope": _SCOPES[work]})
         return found
-
-    def person(self, user_id: str | None) -> Caller:
-        """Return the caller, who must have signed in: no guest, and no API key, whatever its scopes."""
-        if self._api_key:
-            raise AppError(
-                "insufficient_scope", "No scope lets an API key do this. Send the access token of a signed-in user."
-            )
-        if self._bearer() is None:
-            raise AppError("authentication_required")
-        return self.caller(user_id)
 
     def _judged(self, user_id: str | None) -> Caller:
         if self._api_key:
@@ -131,6 +124,11 @@ def guest_subject(user_id: str) -> str:
     return str(uuid.UUID(bytes=_digest(user_id)[:16], version=5))
 
 
+def share_visitor(token_hash: str) -> Access:
+    """Return access for whoever opened the share link of this hash: to nothing but what the link shows."""
+    return supabase_access.as_caller(signed_token({"provider": "share", "share": token_hash}))
+
+
 def _signed_in(token: str, user_id: str | None) -> Caller:
     subject = verified_subject(token)
     _check_user_id(user_id, subject)
@@ -139,7 +137,7 @@ def _signed_in(token: str, user_id: str | None) -> Caller:
 
 def _acted_for(key: ApiKey, user_id: str | None) -> Caller:
     _check_user_id(user_id, key.owner)
-    token = signed_token(key.owner, key.token_claims)
+    token = signed_token(key.token_claims, sub=key.owner)
     return Caller(key.owner, key.owner, token, key=key, counted_as={"user": key.owner, "key": key.prefix})
 
 
@@ -153,7 +151,7 @@ def _guest(user_id: str | None, address: str) -> Caller:
         )
     chosen = user_id or GUEST_PREFIX + secrets.token_hex(16)
     subject, hashed = guest_subject(chosen), _digest(f"address:{address}").hex()
-    token = signed_token(subject, {"provider": "guest", "address": hashed}, is_anonymous=True)
+    token = signed_token({"provider": "guest", "address": hashed}, sub=subject, is_anonymous=True)
     return Caller(
         user_id=chosen,
         subject=subject,

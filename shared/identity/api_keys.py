@@ -5,7 +5,6 @@ import re
 import secrets
 import string
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +20,6 @@ _KEY: Final = re.compile(r"vm_([a-z0-9]{12})_[A-Za-z0-9]{43}")
 _LETTERS: Final = string.ascii_letters + string.digits  # 43 of them hold 256 bits
 _KNOWN_SECONDS: Final = 60.0
 _MOST_KNOWN: Final = 1000
-_NOBODY: Final = str(uuid.UUID(int=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ _known: dict[str, tuple[ApiKey, float]] = {}
 
 
 def _looked_up(prefix: str, hashed: str) -> ApiKey:
-    token = signed_token(_NOBODY, {"provider": "api_key", "key": prefix, "hash": hashed})
+    token = signed_token({"provider": "api_key", "key": prefix, "hash": hashed})
     row = supabase_access.as_caller(token).rpc("find_api_key", {}, part=None)
     expiry = row["expires_at"]
     return ApiKey(

@@ -1,4 +1,4 @@
-"""Access tokens: who a user's is about, and those that are signed here for guests and API keys."""
+"""Access tokens: who a user's is about, and those that are signed here."""
 
 import threading
 import time
@@ -45,21 +45,19 @@ def verified_subject(token: str) -> str:
         raise AppError("invalid_token") from error
 
 
-def signed_token(subject: str, app_metadata: Mapping[str, str], *, is_anonymous: bool = False) -> str:
-    """Return a token of five minutes by which the database knows this subject. It never leaves the service."""
+def signed_token(app_metadata: Mapping[str, str], **claims: object) -> str:
+    """Return a token of five minutes by which the database knows for whom we ask. It never leaves the service."""
     now = int(time.time())
-    claims = {
-        "sub": subject,
+    common = {
         "role": "authenticated",
         "aud": _AUDIENCE,
         "iss": settings().jwt_issuer,
         "iat": now,
         "exp": now + _TOKEN_SECONDS,
-        "is_anonymous": is_anonymous,
         "app_metadata": dict(app_metadata),
     }
     key, algorithm, key_id = _signing_key(settings().signing_key, settings().jwt_secret)
-    return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id} if key_id else None)
+    return jwt.encode({**common, **claims}, key, algorithm=algorithm, headers={"kid": key_id} if key_id else None)
 
 
 @lru_cache(maxsize=1)
@@ -75,7 +73,7 @@ def _signing_key(jwk: str | None, secret: str | None) -> tuple[Any, str, str | N
             raise AppError("not_configured", "SUPABASE_SIGNING_KEY must be a private ES256 or RS256 key with a `kid`.")
         return found.key, found.algorithm_name, found.key_id
     if not secret:
-        raise AppError("not_configured", "API keys need SUPABASE_SIGNING_KEY or SUPABASE_JWT_SECRET.")
+        raise AppError("not_configured", "SUPABASE_SIGNING_KEY or SUPABASE_JWT_SECRET must be set.")
     return secret, "HS256", None
 
 

@@ -499,7 +499,7 @@ def test_an_rsa_key_can_sign_too(alice: User, function_environment: pytest.Monke
     jwk = {**RSAAlgorithm.to_jwk(private, as_dict=True), "kid": "r1", "alg": "RS256"}
     function_environment.setenv("SUPABASE_SIGNING_KEY", json.dumps(jwk))
     settings.cache_clear()
-    token = signed_token(alice.subject, {"provider": "api_key", "key": "x"})
+    token = signed_token({"provider": "api_key", "key": "x"}, sub=alice.subject)
     assert (
         jwt.decode(token, private.public_key(), algorithms=["RS256"], audience="authenticated")["sub"] == alice.subject
     )

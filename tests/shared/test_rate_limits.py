@@ -440,7 +440,7 @@ def test_nobody_can_use_up_the_limit_of_another(alice: User, bob: User, database
     assert httpx.post(f"{url}/admit", json={"p_work": "read"}, headers=headers).status_code == 200
     count = "select count(*) from private.rate_buckets where name like '%%' || %s || '%%'"
     assert database.execute(count, (alice.subject,)).fetchone() == (0,)
-    for name, body in (("take", {}), ("forget_rate_buckets", {"p_dry_run": False})):
+    for name, body in (("take", {}), ("forget_counts", {"p_dry_run": False})):
         assert httpx.post(f"{url}/{name}", json=body, headers=headers).status_code in (403, 404), name
     anonymous = {"apikey": settings().anon_key}
     assert httpx.post(f"{url}/admit", json={"p_work": "read"}, headers=anonymous).status_code == 401

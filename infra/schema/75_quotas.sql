@@ -151,6 +151,29 @@ insert into private.render_usage (final_video_id, user_id, is_counted, cost, cre
   from public.final_videos v join public.video_sessions s using (session_id)
   on conflict do nothing;
 
+create or replace function public.forget_counts(p_dry_run boolean) returns bigint
+language plpgsql security invoker set search_path = '' as $$
+declare
+  present constant bigint := extract(epoch from now()) * 1000000;
+  forgotten bigint;
+begin
+  select (select count(*) from private.rate_buckets where full_at < present)
+      + (select count(*) from private.storage_counts where counted_at < now() - interval '1 day')
+      + (select count(*) from private.render_usage where created_at < now() - interval '2 months')
+    into forgotten;
+  if not p_dry_run then
+    delete from private.rate_buckets where full_at < present;
+    delete from private.storage_counts where counted_at < now() - interval '1 day';
+    delete from private.render_usage where created_at < now() - interval '2 months';
+  end if;
+  return forgotten;
+end $$;
+comment on function public.forget_counts(boolean) is
+  'Removes what was counted and says nothing any more: buckets that are full again, old counts of storage, and videos of '
+  'months that are over. Returns how much that is.';
+
 revoke execute on all functions in schema private from public, anon;
-revoke execute on function public.check_storage_quota() from public, anon;
+revoke execute on function public.check_storage_quota(), public.forget_counts(boolean) from public, anon, authenticated;
+grant execute on function public.forget_counts(boolean) to service_role;
+grant select, delete on private.rate_buckets, private.storage_counts, private.render_usage to service_role;
 grant execute on function private.check_storage_quota(), public.check_storage_quota() to authenticated, service_role;
