@@ -40,16 +40,10 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "invalid_token": Problem(401, "Invalid access token", "Sign in again and send the new access token."),
     "token_expired": Problem(401, "Access token expired", "Refresh the session and send the new access token."),
-    "invalid_api_key": Problem(
-        401, "Invalid API key", "Send a key that was not revoked as `X-Api-Key`, or leave it out."
-    ),
+    "invalid_api_key": Problem(401, "Invalid API key", "Send a valid key as `X-Api-Key`, or leave it out."),
     "api_key_expired": Problem(401, "API key expired", "Issue a new key, and send it as `X-Api-Key`."),
-    "insufficient_scope": Problem(
-        403, "Insufficient scope", "The API key lacks the scope named by `scope`. Issue one that has it."
-    ),
-    "api_key_not_found": Problem(
-        404, "API key not found", "No key of yours has this `prefix`. Check it, and who is signed in."
-    ),
+    "insufficient_scope": Problem(403, "Insufficient scope", "Use an API key that has the scope named by `scope`."),
+    "api_key_not_found": Problem(404, "API key not found", "You have no key with this `prefix`. List them again."),
     "user_mismatch": Problem(
         403, "User mismatch", "`userId` must be the caller's own. Leave it out, or sign in as that user."
     ),
@@ -72,10 +66,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     # How much
     "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
     "quota_exceeded": Problem(
-        403,
-        "Quota exceeded",
-        "This would exceed the quota named by `quota`. Delete something, or let unused tickets expire; "
-        "one of a month begins anew at `resetsAt`.",
+        403, "Quota exceeded", "This exceeds the quota named by `quota`. Delete something, or wait until `resetsAt`."
     ),
     # Templates
     "template_not_found": Problem(

@@ -271,7 +271,7 @@ def test_invitations_are_paged_newest_first(alice: User, bob: User) -> None:
         session = alice.save(storyboard(alice.subject, 1)).json["sessionId"]
         sent.append(invite(alice, session, bob.email).json["member"]["memberId"])
     seen: list[str] = []
-    cursor: dict[str, str] = {}
+    cursor: dict[str, Any] = {}
     while True:
         page = bob.get("members", limit=2, **cursor).json
         seen += [one["memberId"] for one in page["invitations"]]
