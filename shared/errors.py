@@ -41,6 +41,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "invalid_token": Problem(401, "Invalid access token", "Sign in again and send the new access token."),
     "token_expired": Problem(401, "Access token expired", "Refresh the session and send the new access token."),
     "invalid_api_key": Problem(401, "Invalid API key", "Send a valid key as `X-Api-Key`, or leave it out."),
+    "api_key_expired": Problem(401, "API key expired", "Issue a new key, and send it as `X-Api-Key`."),
+    "insufficient_scope": Problem(403, "Insufficient scope", "Use an API key that has the scope named by `scope`."),
+    "api_key_not_found": Problem(404, "API key not found", "You have no key with this `prefix`. List them again."),
     "user_mismatch": Problem(
         403, "User mismatch", "`userId` must be the caller's own. Leave it out, or sign in as that user."
     ),
@@ -59,6 +62,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         422,
         "Foreign image URL",
         "An `imageUrl` must be one that this service gave you. Upload the image first and save the URL answered.",
+    ),
+    # How much
+    "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
+    "quota_exceeded": Problem(
+        403, "Quota exceeded", "This exceeds the quota named by `quota`. Delete something, or wait until `resetsAt`."
     ),
     # Templates
     "template_not_found": Problem(
@@ -140,9 +148,6 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     # Direct uploads
     "upload_not_found": Problem(
         404, "Upload not found", "No upload of yours has this `uploadId`. Check it, and who is signed in."
-    ),
-    "quota_exceeded": Problem(
-        403, "Quota exceeded", "Your uploads would exceed your storage. Delete some, or let unused tickets expire."
     ),
     "sha256_mismatch": Problem(
         422, "SHA-256 mismatch", "The file that arrived is not the one that was announced. Ask for a new ticket."
@@ -237,7 +242,6 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "queue_unavailable": Problem(
         503, "Queue unavailable", "The job is written down, and is begun as soon as the queue answers again."
     ),
-    "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
     "internal_error": Problem(
         500, "Internal error", "Something broke on our side. Try again, and report `requestId` if it stays."
     ),

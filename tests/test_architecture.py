@@ -16,10 +16,11 @@ SHARED = sorted((TOP / "shared").rglob("*.py"))
 # module: what is inside of it is its own affair.
 FLOORS = [
     {"settings", "errors", "models", "paging", "timeline", "pricing", "media_formats", "signatures", "workspace"},
-    {"observability", "images", "video", "cache", "tickets", "shares"},
-    {"upstream", "ingest_bucket", "outbound"},
+    {"observability", "images", "video", "tickets", "shares"},
+    {"cache", "upstream", "ingest_bucket", "outbound"},
     {"supabase_access", "jobs"},
-    {"identity", "templates", "uploads", "renderings", "leases", "deliveries"},
+    {"rate_limits", "templates", "uploads", "renderings", "leases", "deliveries"},
+    {"identity"},
     {"storyboards"},
     {"web"},
 ]

@@ -100,7 +100,7 @@ def start_batch(
     body: BatchRequest, credentials: RequestCredentials, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Response:
     """Begin every item that can be begun, and say of the others why not; none, where `maxCost` is too small."""
-    access = credentials.caller(None).access()
+    access = credentials.caller(None, needs="render").access()
     key = checked_idempotency_key(idempotency_key)
     items = _items(access, body)
     planner = Planner(access, body, items)
@@ -128,7 +128,7 @@ def get_batch(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """Return a batch as it is now; without `batchId` the caller's batches, newest first."""
-    access = credentials.caller(None).access()
+    access = credentials.caller(None, needs="read").access()
     if batch_id is not None:
         return json_answer(_state(access, str(batch_id)))
     behind = key_behind(LIST, cursor, int)[0] if cursor else None
@@ -141,7 +141,7 @@ def get_batch(
 @app.delete("/", summary="Cancel a batch", response_model=BatchState)
 def cancel_batch(credentials: RequestCredentials, batch_id: Annotated[UUID, Query(alias="batchId")]) -> Response:
     """Cancel all of it that has not ended, and return it as it is then."""
-    access = credentials.caller(None).access()
+    access = credentials.caller(None, needs="render").access()
     access.rpc("cancel_batch", {"p_batch_id": str(batch_id)})
     return json_answer(_state(access, str(batch_id)))
 

@@ -91,7 +91,7 @@ def generate_video(
     body: VideoRequest, credentials: RequestCredentials, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Response:
     """Answer with the id of a video that is being made, or with the plan alone."""
-    caller = credentials.caller(body.user_id)
+    caller = credentials.caller(body.user_id, needs="render")
     access = caller.access()
     key = checked_idempotency_key(idempotency_key)
     session_id, options = _source(access, body)

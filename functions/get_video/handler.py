@@ -99,7 +99,7 @@ def get_video(
 @app.delete("/", summary="Cancel a video", response_model=VideoAnswer)
 def cancel_video(credentials: RequestCredentials, video_id: VideoId, user_id: Asking = None) -> Response:
     """Cancel what has not been started, and return the video as it is then."""
-    access = credentials.caller(user_id).access()
+    access = credentials.caller(user_id, needs="render").access()
     due = access.rpc("cancel_video", {"p_video_id": str(video_id)})
     if due:  # of its batch
         send_due(due["clips"], due["merges"])

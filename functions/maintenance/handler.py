@@ -21,6 +21,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         "dryRun": dry_run,
         "expiredUploads": service.rpc("expire_uploads", {"p_dry_run": dry_run}),
         "forgottenVisits": 0 if dry_run else service.rpc("forget_share_visits", {}),
+        "forgottenCounts": service.rpc("forget_counts", {"p_dry_run": dry_run}),
         "orphanedFiles": _remove_orphans(service, dry_run=dry_run),
         "webhookDeliveries": {
             "announced": 0 if dry_run else announce_pending(service),

@@ -26,7 +26,8 @@ def save_frames(
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Return the session as stored. Saving again replaces what changed and removes frames beyond the new list."""
-    caller = credentials.caller(storyboard.user_id)
+    carries_images = any(frame.carries_image for frame in storyboard.frames)
+    caller = credentials.caller(storyboard.user_id, needs="upload" if carries_images else "write")
     access = caller.access()
     version = expected_version(if_match)
     key = checked_idempotency_key(idempotency_key)

@@ -42,6 +42,14 @@ PEOPLE: Final = (
     Person("invited"),  # has not accepted
     Person("stranger"),
     Person("guest", claims={"is_anonymous": True, "app_metadata": {"provider": "guest"}}),
+    *(
+        Person(
+            f"{scope}_key",
+            acts_for="owner",
+            claims={"app_metadata": {"provider": "api_key", "key": f"{scope}key".ljust(12, "0")}},
+        )
+        for scope in ("read", "write", "render", "revoked")
+    ),
     Person("anon"),  # nobody: the project's public key alone
 )
 
@@ -135,6 +143,17 @@ ROWS: Final = {
         key={"user_id": "{owner}", "key": "k"},
         another={"user_id": "{owner}", "key": "another", "request_hash": "h"},
         change={"request_hash": "changed"},
+    ),
+    "api_keys": Row(
+        "api_keys",
+        "insert into public.api_keys (prefix, key_hash, user_id, name, scopes)"
+        " select rpad(scope || 'key', 12, '0'), repeat('0', 64), '{owner}', scope, array[scope]"
+        " from unnest(array['read', 'write', 'render']) as scope",
+        key={"prefix": "readkey00000"},
+        another={
+            "prefix": "another00000", "key_hash": "0" * 64, "user_id": "{owner}", "name": "another", "scopes": ["read"],
+        },
+        change={"name": "changed"},
     ),
     "uploads": Row(
         "uploads",
