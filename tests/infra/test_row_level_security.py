@@ -19,6 +19,8 @@ from tests.infra.access import FILE_OPERATIONS, OPERATIONS, PEOPLE, ROWS, Databa
 
 NAMES = [person.name for person in PEOPLE]
 
+SIGNED_IN = "owner editor viewer former invited stranger guest"
+
 # With a row of the owner's, or of the owner's session. Nobody else may do anything.
 MAY = {
     #                               select                        insert          update          delete
@@ -32,6 +34,14 @@ MAY = {
     "idempotency_keys":            ("owner",                      "owner",        "owner",        "owner"),
     "uploads":                     ("owner",                      "owner",        "",             ""),
     "api_keys":                    ("owner",                      "owner",        "",             "owner"),
+    "video_templates":             ("owner",                      "owner",        "owner",        "owner"),
+    "video_templates: built in":   (SIGNED_IN,                    "",             "",             ""),
+    "video_template_versions":     ("owner",                      "",             "",             ""),
+    "batches":                     ("owner",                      "",             "",             ""),
+    "batch_items":                 ("owner",                      "",             "",             ""),
+    "share_links":                 ("owner editor",               "owner editor", "owner editor", ""),
+    "webhook_endpoints":           ("owner",                      "owner",        "owner",        "owner"),
+    "webhook_deliveries":          ("owner",                      "",             "",             ""),
 }  # fmt: skip
 
 # With a file of the private media bucket, or beside it in its folder; and whose file it is. `{self}` is who tries.
