@@ -103,6 +103,7 @@ def new_tab(browser: Browser) -> Iterator[Callable[..., Tab]]:
 
     def make(**options: Any) -> Tab:
         contexts.append(browser.new_context(**options))
+        contexts[-1].set_default_timeout(90_000)
         return Tab(contexts[-1])
 
     yield make

@@ -14,6 +14,8 @@ from tests.client import JsonObject
 from tests.sharing import Studio
 from tests.storyboards import frame, png, with_frames
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine starts Chromium slowly
+
 NewTab = Callable[..., Tab]
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 TITLE = "The Keeper and the Whale of the Outermost Lighthouse at the End of the World"
