@@ -5,7 +5,7 @@ limits themselves, are in infra/schema/74_rate_limits.sql.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -98,21 +98,19 @@ class Verdict:
 
 
 def admit(access: Access, counted_as: Mapping[str, str], work: Work) -> None:
-    """Count a request, and raise `rate_limited` where it is one too many, or `quota_exceeded` before an upload.
+    """Count a request; raises `rate_limited` for one too many, `invalid_api_key` for a revoked key, `quota_exceeded`
+    before an upload.
 
-    `counted_as` is what the caller's token tells the database too: the names under which each policy counts it. Reading
-    does not wait for the database to have counted: that happens meanwhile, and then speaks before the answer goes out.
+    `counted_as` is what the caller's token tells the database too: the names under which each policy counts it.
     """
-    if not settings().rate_limits:
-        _check_storage(access, work)
-    elif verdict := _counted_in_redis(access, counted_as, work):
+    if settings().rate_limits:
+        verdict = _counted_in_redis(access, counted_as, work)
+        if verdict is None:
+            _beside_reading(work, lambda: counted_in_postgres(access, work).settle())
+            return
         verdict.settle()
-        _check_storage(access, work)
-    elif work == "read":
-        counting = _aside.submit(copy_context().run, counted_in_postgres, access, work)
-        before_answering(lambda: counting.result().settle())
-    else:
-        counted_in_postgres(access, work).settle()
+    if work == "upload" or "key" in counted_as:
+        _beside_reading(work, lambda: _check_caller(access, work))
 
 
 def counted_in_postgres(access: Access, work: Work) -> Verdict:
@@ -149,9 +147,16 @@ def _counted_in_redis(access: Access, counted_as: Mapping[str, str], work: Work)
     )
 
 
-def _check_storage(access: Access, work: Work) -> None:
-    if work == "upload":
-        access.rpc("check_storage_quota", {}, part="auth")
+def _check_caller(access: Access, work: Work) -> None:
+    access.rpc("check_caller", {"p_work": work}, part="auth")
+
+
+def _beside_reading(work: Work, ask: Callable[[], None]) -> None:
+    """Ask the database. Reading does not wait for its word, which is heard before the answer goes out."""
+    if work == "read":
+        before_answering(_aside.submit(copy_context().run, ask).result)
+    else:
+        ask()
 
 
 def _seconds(microseconds: int) -> int:

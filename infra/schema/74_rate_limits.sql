@@ -71,6 +71,25 @@ comment on function private.take(text[], integer[], integer[], bigint) is
   'Takes one from each of these buckets, or from none where one of them has too little. Returns which, and in how many '
   'microseconds each will be full. `p_now` is for tests.';
 
+create or replace function private.check_key() returns void
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  if not private.key_may() then
+    raise exception using errcode = 'PT401', message = 'invalid_api_key';
+  end if;
+end $$;
+comment on function private.check_key() is 'Raises `invalid_api_key` for an API key that was revoked or has expired.';
+
+create or replace function private.check_caller(p_work text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform private.check_key();
+  if p_work = 'upload' then
+    perform private.check_storage_quota();
+  end if;
+end $$;
+comment on function private.check_caller(text) is 'What public.check_caller does.';
+
 create or replace function private.admit(p_work text) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -82,9 +101,7 @@ declare
   seconds integer[];
   taken record;
 begin
-  if not private.key_may() then
-    raise exception using errcode = 'PT401', message = 'invalid_api_key';
-  end if;
+  perform private.check_key();
   select array_agg(concat_ws(':', l.policy, who.name, l.work) order by l.policy), array_agg(l.policy order by l.policy),
       array_agg(l.amount order by l.policy), array_agg(l.seconds order by l.policy)
     into names, policies, amounts, seconds
@@ -114,6 +131,12 @@ comment on function public.admit(text) is
   'so a caller can use up nobody''s limit but its own. Returns whether it is within its limits, and how full they are; '
   'raises `invalid_api_key`, and for an upload `quota_exceeded`.';
 
+create or replace function public.check_caller(p_work text) returns void
+language sql security invoker set search_path = '' as $$
+  select private.check_caller(p_work)
+$$;
+comment on function public.check_caller(text) is 'Raises what public.admit does, and counts nothing.';
+
 create or replace function private.list_rate_limits() returns jsonb
 language sql stable security definer set search_path = '' as $$
   select coalesce(jsonb_agg(to_jsonb(l)), '[]') from private.rate_limits l
@@ -127,6 +150,8 @@ $$;
 comment on function public.list_rate_limits() is 'The limits, for those who count in Redis.';
 
 revoke execute on all functions in schema private from public, anon;
-revoke execute on function public.admit(text), public.list_rate_limits() from public, anon;
-grant execute on function private.admit(text), private.list_rate_limits(), public.admit(text), public.list_rate_limits()
+revoke execute on function public.admit(text), public.check_caller(text), public.list_rate_limits() from public, anon;
+grant execute on function
+  private.admit(text), private.check_caller(text), private.list_rate_limits(),
+  public.admit(text), public.check_caller(text), public.list_rate_limits()
   to authenticated, service_role;

@@ -64,13 +64,7 @@ begin
       detail = jsonb_build_object('quota', quota.name, 'amount', quota.amount)::text;
   end if;
 end $$;
-comment on function private.check_storage_quota() is 'What public.check_storage_quota does.';
-
-create or replace function public.check_storage_quota() returns void
-language sql security invoker set search_path = '' as $$
-  select private.check_storage_quota()
-$$;
-comment on function public.check_storage_quota() is 'Raises `quota_exceeded` where the caller''s storage is full.';
+comment on function private.check_storage_quota() is 'Raises `quota_exceeded` where the caller''s storage is full.';
 
 create table if not exists private.render_usage (
   final_video_id integer primary key,
@@ -173,7 +167,6 @@ comment on function public.forget_counts(boolean) is
   'months that are over. Returns how much that is.';
 
 revoke execute on all functions in schema private from public, anon;
-revoke execute on function public.check_storage_quota(), public.forget_counts(boolean) from public, anon, authenticated;
+revoke execute on function public.forget_counts(boolean) from public, anon, authenticated;
 grant execute on function public.forget_counts(boolean) to service_role;
 grant select, delete on private.rate_buckets, private.storage_counts, private.render_usage to service_role;
-grant execute on function private.check_storage_quota(), public.check_storage_quota() to authenticated, service_role;
