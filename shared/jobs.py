@@ -19,9 +19,11 @@ from shared.settings import settings
 from shared.signatures import signed_post
 from shared.upstream import http, translated
 
-Queue = Literal["render", "merge"]
+Queue = Literal["render", "merge", "webhook"]
 
 DEAD_LETTERS: Final = "-dead"  # how the name of a queue of dead letters ends
+
+MOST_DELAY_SECONDS: Final = 900  # SQS holds no message back for longer
 
 _MOST_AT_ONCE: Final = 10  # messages that SQS takes in one request
 _TRIES: Final = 3
@@ -41,15 +43,20 @@ class Message:
     is_dead: bool
 
 
-def send(queue: Queue, bodies: Sequence[Mapping[str, object]]) -> None:
-    """Send a message for each body, in the name of the present request.
+def send(queue: Queue, bodies: Sequence[Mapping[str, object]], *, delay_seconds: int = 0) -> None:
+    """Send a message for each body, in the name of the present request, held back for up to 15 minutes.
 
     Raises `queue_unavailable` where some could not be sent; some of the others may have been.
     """
     url = _url(queue)
     attributes = {"requestId": {"DataType": "String", "StringValue": request_id() or "none"}}
     entries: list[Mapping[str, object]] = [
-        {"Id": str(number), "MessageBody": json.dumps(body), "MessageAttributes": attributes}
+        {
+            "Id": str(number),
+            "MessageBody": json.dumps(body),
+            "MessageAttributes": attributes,
+            "DelaySeconds": delay_seconds,
+        }
         for number, body in enumerate(bodies)
     ]
     for start in range(0, len(entries), _MOST_AT_ONCE):
@@ -95,7 +102,12 @@ def _message(record: Mapping[str, Any]) -> Message:
 
 def _url(queue: Queue) -> str:
     chosen = settings()
-    url = {"render": chosen.render_queue_url, "merge": chosen.merge_queue_url}[queue]
+    urls = {
+        "render": chosen.render_queue_url,
+        "merge": chosen.merge_queue_url,
+        "webhook": chosen.webhook_queue_url,
+    }
+    url = urls[queue]
     if not url:
         raise AppError("not_configured", f"{queue.upper()}_QUEUE_URL is not set.")
     return url

@@ -83,6 +83,8 @@ _logger = logging.getLogger("videomaker")
 _logger.addHandler(_stream)
 _logger.propagate = False
 _logger.setLevel(logging.INFO)
+# At INFO, Mangum writes each request's path, in which the token of a share link lies.
+logging.getLogger("mangum.http").setLevel(logging.WARNING)
 
 
 def log(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:

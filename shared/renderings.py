@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from shared import pricing
 from shared.errors import AppError
-from shared.models import Model, Text
+from shared.models import Model
+from shared.outbound.targets import WebhookUrl
 from shared.timeline import Clip, Motion, Predecessor, Still, Transition, plan
 from shared.video.look import Aspect, Fit, Look, Resolution
 
@@ -34,7 +35,7 @@ class VideoOptions(Model):
     audio_upload_id: Annotated[UUID | None, Field(description="Of a ready `audio` upload; looped or cut to length")] = (
         None
     )
-    webhook_url: Annotated[Text, StringConstraints(pattern=r"^https://[^\s]+$", max_length=2000)] | None = None
+    webhook_url: WebhookUrl | None = None
 
     @property
     def look(self) -> Look:

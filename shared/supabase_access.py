@@ -5,6 +5,7 @@ The sub-clients of `supabase` are used directly: importing all of it costs more 
 """
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,12 +58,12 @@ class Access:
 
     def session_with_frames(self, session_id: str, *, after: int, limit: int) -> dict[str, Any] | None:
         """Return the row of a session, with `frames`: `limit` rows numbered above `after`; and with `last`: the
-        number of its last frame. One round trip.
+        number of its last frame; and `caller_role`. One round trip.
         """
         with translated("database", "db"):
             rows = (
                 self._rest.from_("video_sessions")
-                .select("*,frames:video_frames(*),last:video_frames(frame_number)")
+                .select("*,caller_role,frames:video_frames(*),last:video_frames(frame_number)")
                 .eq("session_id", session_id)
                 .order("frame_number", desc=True, foreign_table="last")
                 .limit(1, foreign_table="last")
@@ -72,6 +73,13 @@ class Access:
                 .execute()
                 .data
             )
+        return cast(dict[str, Any], rows[0]) if rows else None
+
+    def newest_video(self, session_id: str) -> dict[str, Any] | None:
+        """Return the row of the last completed video of a session."""
+        with translated("database", "db"):
+            asked = self._rest.from_("final_videos").select("*").eq("session_id", session_id).eq("status", "completed")
+            rows = asked.order("id", desc=True).limit(1).execute().data
         return cast(dict[str, Any], rows[0]) if rows else None
 
     def upload(self, upload_id: str) -> dict[str, Any] | None:
@@ -190,6 +198,16 @@ class Access:
             if one["signedURL"]
         }
         return Urls(found, expiry.isoformat(timespec="seconds"))
+
+
+def url_epoch() -> tuple[str, int]:
+    """Return what an answer's URLs hang on besides their paths: to be part of its ETag.
+
+    In a private bucket it changes twice in a URL's life, so that no 304 leaves a client with expired ones.
+    """
+    chosen = settings()
+    step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
+    return chosen.supabase_url, step
 
 
 def as_caller(token: str) -> Access:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import PROBLEMS, AppError
-from shared.models import FieldError, Model
+from shared.models import Model, field_errors
 from shared.observability import Invocation, begin, log
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -160,20 +160,11 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
         code = "invalid_json"
     elif any(one["loc"] == ("body",) and isinstance(one.get("input"), bytes) for one in found):
         code = "unsupported_media_type"
-    errors = [_named(one) for one in found[:_PATHS_SHOWN]] if code == "validation_failed" else None
+    # Each place begins with `body`, `query` or the like, which says nothing where a path follows.
+    placed = [{**one, "loc": one["loc"][1:] or one["loc"]} for one in found[:_PATHS_SHOWN]]
+    errors = field_errors(placed) if code == "validation_failed" else None
     log("refused", code=code, status=PROBLEMS[code].status)
     return _answer(AppError(code, errors=errors), request.scope["request_id"])
-
-
-def _named(error: Mapping[str, Any]) -> dict[str, str]:
-    """Return path and message of one validation error, without the input."""
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, FieldError):
-        return {"path": cause.path, "message": cause.message}
-    place, *steps = error["loc"]
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return {"path": path or str(place), "message": message}
 
 
 def checked_idempotency_key(key: str | None) -> str | None:
@@ -181,6 +172,16 @@ def checked_idempotency_key(key: str | None) -> str | None:
     if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         raise AppError("invalid_idempotency_key")
     return key
+
+
+def expected_version(if_match: str | None) -> int | None:
+    """Return the version an If-Match names: `"3"`, or an ETag that begins with it; raises `invalid_precondition`."""
+    if if_match is None:
+        return None
+    match = re.fullmatch(r'(?:W/)?"?(\d{1,9})(?:-[0-9a-f]+)?"?', if_match.strip())
+    if match is None:
+        raise AppError("invalid_precondition")
+    return int(match[1])
 
 
 def etag_matches(if_none_match: str | None, etag: str) -> bool:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -16,8 +15,7 @@ from shared.errors import AppError
 from shared.identity import RequestCredentials
 from shared.models import Model, Success, UserId
 from shared.pricing import elapsing, merging, rendering
-from shared.settings import settings
-from shared.supabase_access import Access, media_path
+from shared.supabase_access import Access, media_path, url_epoch
 from shared.web import create_app, etag_matches, json_answer
 
 app = create_app("get_video", "How far a video is, and what became of it")
@@ -150,10 +148,7 @@ def _eta_seconds(row: Mapping[str, Any], now: datetime) -> float | None:
 
 
 def _etag(row: Mapping[str, Any], eta: float | None) -> str:
-    """Return a strong ETag; in a private bucket it changes before the URLs expire that a client may have."""
-    chosen = settings()
-    step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
-    digest = hashlib.sha256(json.dumps([row, eta, step, chosen.supabase_url]).encode())
+    digest = hashlib.sha256(json.dumps([row, eta, url_epoch()]).encode())
     return f'"{digest.hexdigest()[:32]}"'
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, overload
 
+from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.jobs import Message, TryAgainError, consume
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
@@ -66,6 +67,8 @@ def _process(service: Access, row: Row, memory_mb: int, *, is_dead: bool) -> Non
     cost = worker_dollars(time.perf_counter() - started, memory_mb)
     settled = service.rpc("settle_merge", claim | {"p_status": status, "p_result": outcome | {"cost": cost}})
     log("merge_settled", status=status, error=failure, settled=settled)
+    if status != "merging":
+        announce_pending(service)
     if status == "merging" and failure:
         raise failure
 

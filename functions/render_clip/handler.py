@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.jobs import Message, TryAgainError, consume, send
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
@@ -68,6 +69,8 @@ def _process(service: Access, row: Row, memory_mb: int, *, is_dead: bool) -> Non
         service.remove([outcome["path"]])
     if settled["merge"]:
         send("merge", [{"videoId": row["final_video_id"]}])
+    if status == "failed":
+        announce_pending(service)
     if status == "queued" and failure:
         raise failure
 

@@ -76,10 +76,29 @@ alter table public.video_frames add constraint video_frames_image_url_check
 create or replace function private.can_read_file(path text) returns boolean
 language sql stable security definer set search_path = '' as $$
   select exists (
-    select from public.video_frames f join public.video_sessions s using (session_id)
-    where path in (f.image_path, f.thumbnail_path) and s.user_id = (select auth.uid())::text)
+    select from public.video_frames f
+    where path in (f.image_path, f.thumbnail_path)
+      and (
+        exists (
+          select from public.video_sessions s
+          where s.session_id = f.session_id and s.user_id = (select auth.uid())::text)
+        or exists (
+          select from public.session_members m
+          where m.session_id = f.session_id and m.user_id = (select auth.uid())::text and m.status = 'accepted')))
 $$;
 comment on function private.can_read_file(text) is 'Whether the file belongs to a session that the caller can read.';
+
+create or replace function private.is_given_away(path text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (
+    select from public.video_frames f join public.session_members m using (session_id)
+    where path in (f.image_path, f.thumbnail_path)
+      and m.user_id = (select auth.uid())::text
+      and m.has_edited and (m.status, m.role) <> ('accepted', 'editor'))
+$$;
+comment on function private.is_given_away(text) is
+  'Whether the file belongs to a session that the caller was an editor of and is no longer. It lies in the caller''s folder '
+  'still, but what it shows is the session''s.';
 
 create or replace function private.may_use_image(path text) returns boolean
 language sql stable security definer set search_path = '' as $$
@@ -111,7 +130,8 @@ comment on function private.image_facts(text[]) is
   'What is known of stored images. The owner of a file can write its user_metadata, so every field is checked.';
 
 revoke execute on all functions in schema private from public, anon;
-grant execute on function private.may_use_image(text), private.can_read_file(text), private.image_facts(text[])
+grant execute on function
+  private.may_use_image(text), private.can_read_file(text), private.is_given_away(text), private.image_facts(text[])
   to authenticated, service_role;
 
 alter table public.video_frames enable row level security;
@@ -121,17 +141,20 @@ grant all on public.video_frames to service_role;
 grant usage on sequence public.video_frames_id_seq to authenticated, service_role;
 
 drop policy if exists "Owners can read the frames of their sessions" on public.video_frames;
-create policy "Owners can read the frames of their sessions" on public.video_frames
+drop policy if exists "Members can read the frames of their sessions" on public.video_frames;
+create policy "Members can read the frames of their sessions" on public.video_frames
   for select to authenticated using (session_id in (select private.readable_sessions()));
 drop policy if exists "Owners can add frames to their sessions" on public.video_frames;
-create policy "Owners can add frames to their sessions" on public.video_frames
+drop policy if exists "Editors can add frames to their sessions" on public.video_frames;
+create policy "Editors can add frames to their sessions" on public.video_frames
   for insert to authenticated with check (
     private.may_use_image(image_path)
     and (thumbnail_path is null or private.may_use_image(thumbnail_path))
     and (clip_path is null or private.may_use_image(clip_path))
     and session_id in (select private.editable_sessions()));
 drop policy if exists "Owners can change the frames of their sessions" on public.video_frames;
-create policy "Owners can change the frames of their sessions" on public.video_frames
+drop policy if exists "Editors can change the frames of their sessions" on public.video_frames;
+create policy "Editors can change the frames of their sessions" on public.video_frames
   for update to authenticated
   using (session_id in (select private.editable_sessions()))
   with check (
@@ -140,5 +163,6 @@ create policy "Owners can change the frames of their sessions" on public.video_f
     and (clip_path is null or private.may_use_image(clip_path))
     and session_id in (select private.editable_sessions()));
 drop policy if exists "Owners can delete the frames of their sessions" on public.video_frames;
-create policy "Owners can delete the frames of their sessions" on public.video_frames
+drop policy if exists "Editors can delete the frames of their sessions" on public.video_frames;
+create policy "Editors can delete the frames of their sessions" on public.video_frames
   for delete to authenticated using (session_id in (select private.editable_sessions()));

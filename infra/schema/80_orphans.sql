@@ -6,7 +6,7 @@ language sql stable security invoker set search_path = '' as $$
   select o.name, (o.metadata ->> 'size')::bigint
   from storage.objects o
   where o.bucket_id = 'videomaker'
-    and o.name ~ '^[^/]+/(frames|thumbnails|clips|audio|videos)/'
+    and o.name ~ '^[^/]+/(frames|thumbnails|clips|audio|videos|exports)/'
     and o.created_at < now() - p_older_than
     and o.name > p_after
     and not exists (select from public.video_frames f where f.image_path = o.name)
