@@ -376,6 +376,7 @@ returns jsonb
 language plpgsql security invoker set search_path = '' as $$
 declare
   video public.final_videos := private.lock_video(p_video_id);
+  is_due constant boolean := video.status = 'merging';
 begin
   if video.id is null then
     return null;
@@ -387,7 +388,7 @@ begin
       and (leased_until is null or leased_until < now() or claimed_by = p_worker)
     returning * into video;
   if not found then
-    return jsonb_build_object('claimed', false, 'busy', video.status = 'merging');
+    return jsonb_build_object('claimed', false, 'busy', is_due);
   end if;
   return to_jsonb(video) || jsonb_build_object(
     'claimed', true,
