@@ -35,24 +35,24 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 def _on_message(message: Message, memory_mb: int) -> None:
     service = as_service()
     claim = {"p_id": message.body["clipId"], "p_worker": message.id, "p_lease_seconds": LEASE_SECONDS}
-    claim["p_to_fail"] = message.is_dead
+    claim["p_is_dead"] = message.is_dead
     row = service.rpc("claim_clip", claim)
     if row is None:
         log("unknown_clip_ignored")
     elif row["claimed"]:
-        _process(service, row, memory_mb, is_dead=message.is_dead)
+        _process(service, row, memory_mb)
     elif row["busy"]:
         raise TryAgainError  # another worker has it, and may yet be lost
     elif row["merge"]:
         send("merge", [{"videoId": row["final_video_id"]}])
 
 
-def _process(service: Access, row: Row, memory_mb: int, *, is_dead: bool) -> None:
+def _process(service: Access, row: Row, memory_mb: int) -> None:
     started = time.perf_counter()
     claim = {"p_id": row["id"], "p_attempt": row["attempts"]}
     failure = None
     try:
-        if is_dead:
+        if row["given_up"]:
             raise AppError("rendering_failed")
         outcome = _rendered(service, row, claim)
         status = "completed"
@@ -61,9 +61,9 @@ def _process(service: Access, row: Row, memory_mb: int, *, is_dead: bool) -> Non
         return
     except Exception as error:
         failure = error
-        status = "failed" if is_dead or is_final(error) else "queued"
-        # A dead letter's own error says less than that of the try before it.
-        outcome = {"error": (is_dead and row["error"]) or cause(error, "rendering_failed")}
+        status = "failed" if row["given_up"] or is_final(error) else "queued"
+        # Why it was given up is said by the try before.
+        outcome = {"error": (row["given_up"] and row["error"]) or cause(error, "rendering_failed")}
     cost = worker_dollars(time.perf_counter() - started, memory_mb)
     settled = service.rpc("settle_clip", claim | {"p_status": status, "p_result": outcome | {"cost": cost}})
     log("clip_settled", clip=row["clip_number"], frame=row["frame_number"], status=status, error=failure, **settled)
