@@ -1,7 +1,7 @@
 """`python -m infra.package [FUNCTION …]`: build `build/<function>.zip` for Lambda; ARCH is x86_64 or arm64.
 
-The exit status is 1 where an artifact cannot be built, or is larger than `budget.json` lets it be: megabytes zipped, `default` for functions
-without a line of their own, which is what Lambda takes at most.
+The exit status is 1 where an artifact cannot be built, or is larger than `budget.json` lets it be: megabytes zipped;
+`default` is for functions without a line of their own, and what Lambda takes at most.
 """
 
 import sys
