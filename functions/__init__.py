@@ -1,7 +1,7 @@
 """The deployed functions, one folder each.
 
 Importing what a function stands on makes hundreds of thousands of long-lived objects, and a collector that walks them
-again and again takes a fifth of the cold start. It stays off until the first request (`shared.web`).
+again and again takes a fifth of the cold start. It stays off until the first request (`shared.observability`).
 """
 
 import gc

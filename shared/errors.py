@@ -60,6 +60,60 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "Foreign image URL",
         "An `imageUrl` must be one that this service gave you. Upload the image first and save the URL answered.",
     ),
+    # Templates
+    "template_not_found": Problem(
+        404, "Template not found", "You have no template with this `templateId`. `GET templates` lists them."
+    ),
+    "template_built_in": Problem(
+        403, "Built-in template", "A built-in template cannot be changed. Save a copy of it as a template of your own."
+    ),
+    "template_limit_reached": Problem(
+        403, "Too many templates", "You have as many templates as you may have. Delete one first."
+    ),
+    "invalid_template": Problem(
+        422, "Invalid template", "This template was not written by this service. Replace it, or delete it."
+    ),
+    "invalid_template_data": Problem(
+        422, "Invalid template data", "`templateData` must fit the template's `fields`. Mend what `errors` names."
+    ),
+    # Share links
+    "share_not_found": Problem(
+        404, "Share link not found", "There is no such share link, or it was revoked. Check it, and who is signed in."
+    ),
+    "share_without_video": Problem(404, "Video not ready", "The link shows no video yet. Try again later."),
+    "share_password_required": Problem(401, "Password required", "Open the link in a browser and enter its password."),
+    "share_ended": Problem(
+        410, "Share link ended", "The link has expired or its views are used up. Ask for another one."
+    ),
+    "unsupported_format": Problem(501, "Unsupported format", "Ask for `format=json`, or leave `format` out."),
+    "export_too_large": Problem(
+        413, "Export too large", "The session has more than 400 MB of files. Download them one by one by their URLs."
+    ),
+    # Members
+    "account_required": Problem(
+        403, "Account required", "Guests' sessions are private. Sign in with an account to share a session."
+    ),
+    "member_not_found": Problem(
+        404, "Member not found", "No member or invitation that you may see has this `memberId`. List them again."
+    ),
+    "invitation_not_found": Problem(
+        404,
+        "Invitation not found",
+        "No invitation to your address has this `memberId`. Sign in with the address that was invited, confirmed.",
+    ),
+    "invitation_expired": Problem(
+        410, "Invitation ended", "The invitation has expired or was declined. Ask the owner for another one."
+    ),
+    "already_member": Problem(
+        409, "Already a member", "This person is in the session already. Change the role with PATCH."
+    ),
+    "not_a_member": Problem(
+        409, "Not a member yet", "A session is handed over to a member. Wait until the invitation is accepted."
+    ),
+    "owner_cannot_leave": Problem(409, "Owner cannot leave", "Hand the session over to a member first, or delete it."),
+    "too_many_members": Problem(
+        409, "Too many members", "A session has 100 members and invitations at most. Remove or withdraw some first."
+    ),
     # Images
     "not_an_image": Problem(
         422, "Not an image", "The bytes are not an image. Send PNG, JPEG, WebP, GIF or AVIF, base64-encoded."
@@ -101,7 +155,81 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "invalid_object_name": Problem(
         422, "Invalid object name", "Name the file without empty, `.` and `..` segments and without `%`."
     ),
+    # Webhooks: where finished work is announced
+    "webhook_not_found": Problem(
+        404, "Webhook not found", "No webhook endpoint of yours has this `endpointId`. Check it, and who is signed in."
+    ),
+    "delivery_not_found": Problem(
+        404, "Delivery not found", "No delivery of yours has this `deliveryId`. Check it, and who is signed in."
+    ),
+    "too_many_webhooks": Problem(
+        403, "Too many webhooks", "You have as many webhook endpoints as one user may have. Delete one first."
+    ),
+    "webhook_disabled": Problem(
+        409, "Webhook disabled", 'Enable the endpoint first: `{"action": "update", "endpointId": …, "enabled": true}`.'
+    ),
+    # Video
+    "no_frames": Problem(422, "No frames", "The session has no frames to make a video of. Save some first."),
+    "video_too_short": Problem(
+        422, "Video too short", "Each frame needs one output frame at least. Lengthen the video, or save fewer frames."
+    ),
+    "frame_unreadable": Problem(
+        422, "Frame unreadable", "The stored image of a frame is damaged. Upload it again and save the session."
+    ),
+    "video_not_found": Problem(
+        404, "Video not found", "No video of yours has this `videoId`. Check it, and who is signed in."
+    ),
+    "frame_not_found": Problem(404, "Frame not found", "The session has no such frame. Save the frames first."),
+    "frame_image_missing": Problem(
+        422,
+        "Image of a frame missing",
+        "The image of the frame in `frameNumber` is not stored any more. Upload it again and save the session.",
+    ),
+    "upload_not_usable": Problem(
+        422, "Upload not usable", "Name an upload of the right kind, once `create_upload` says that it is `ready`."
+    ),
+    "foreign_clip_url": Problem(
+        422,
+        "Foreign clip URL",
+        "A `videoUrl` must be that of a video in your own folder of the media bucket. Use `uploadId` after an upload.",
+    ),
+    "clip_too_long": Problem(
+        422,
+        "Clip too long",
+        "The clip of this frame takes longer than a worker may run. Give it less time, or lower `resolution` or `fps`.",
+    ),
+    "video_too_large": Problem(
+        422, "Video too large", "The video is larger than can be stored. Shorten it, or lower `resolution` or `fps`."
+    ),
+    "video_finished": Problem(409, "Video finished", "It is completed or has failed, so there is nothing to cancel."),
+    "video_not_failed": Problem(
+        409, "Video not failed", "Only a video that has failed or was canceled can be tried again. Start a new one."
+    ),
+    "clip_missing": Problem(
+        410, "Clip missing", "A finished clip was removed from Storage. Try the video again: it is rendered anew."
+    ),
+    "rendering_failed": Problem(
+        500,
+        "Rendering failed",
+        "The clip could not be rendered in three tries. Try the video again: finished clips stay.",
+    ),
+    "merging_failed": Problem(
+        500, "Merging failed", "The clips could not be joined in three tries. Try the video again: finished clips stay."
+    ),
+    "worker_full": Problem(
+        507, "Worker full", "A worker's temporary folder was full. Try again, or lower `resolution` or `fps`."
+    ),
+    "clip_damaged": Problem(422, "Clip damaged", "The clip is damaged or incomplete. Export or download it again."),
+    "media_too_large": Problem(
+        422, "Media too large", "A clip may have 4096 x 2304 pixels and 240 frames a second at most. Export it smaller."
+    ),
+    "clip_mismatch": Problem(
+        500, "Clips do not match", "A clip was encoded in another way than the others. Render the video again."
+    ),
     # What this service stands on
+    "queue_unavailable": Problem(
+        503, "Queue unavailable", "The job is written down, and is begun as soon as the queue answers again."
+    ),
     "rate_limited": Problem(429, "Too many requests", "Wait as long as `Retry-After` says, then try again."),
     "internal_error": Problem(
         500, "Internal error", "Something broke on our side. Try again, and report `requestId` if it stays."

@@ -1,7 +1,8 @@
 """Credentials of a request -> the Caller that it acts for.
 
 A signed-in user brings an access token of Supabase Auth. A guest brings nothing but its `userId`, which is its secret;
-it acts under a subject derived from it, with a token of five minutes that is signed here.
+it acts under a subject derived from it, with a token of five minutes that is signed here. Whoever opens a share link is
+nobody: the token that is signed for it names the link, and has no subject.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import secrets
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -30,7 +32,7 @@ _ASYMMETRIC: Final = {"ES256": "EC", "RS256": "RSA"}
 _AUDIENCE: Final = "authenticated"
 _JWKS_SECONDS: Final = 600
 _REFETCH_SECONDS: Final = 5  # between two fetches for unknown key ids, which anybody can make up
-_GUEST_TOKEN_SECONDS: Final = 300
+_TOKEN_SECONDS: Final = 300  # of the tokens that are signed here
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +121,28 @@ def _guest(user_id: str | None) -> Caller:
     return Caller(chosen, subject, _guest_token(subject), is_guest=True, named_itself=user_id is not None)
 
 
+def share_visitor(token_hash: str) -> Access:
+    """Return access for whoever opened the share link of this hash: to nothing but what the link shows."""
+    return supabase_access.as_caller(_signed({"app_metadata": {"provider": "share", "share": token_hash}}))
+
+
 def _guest_token(subject: str) -> str:
+    return _signed({"sub": subject, "is_anonymous": True, "app_metadata": {"provider": "guest"}})
+
+
+def _signed(claims: Mapping[str, object]) -> str:
+    secret = settings().jwt_secret
+    if not secret:
+        raise AppError("not_configured", "SUPABASE_JWT_SECRET is not set.")
     now = int(time.time())
-    claims = {
-        "sub": subject,
+    common = {
         "role": "authenticated",
         "aud": _AUDIENCE,
         "iss": settings().jwt_issuer,
         "iat": now,
-        "exp": now + _GUEST_TOKEN_SECONDS,
-        "is_anonymous": True,
-        "app_metadata": {"provider": "guest"},
+        "exp": now + _TOKEN_SECONDS,
     }
-    return jwt.encode(claims, settings().jwt_secret or "", algorithm="HS256")
+    return jwt.encode({**common, **claims}, secret, algorithm="HS256")
 
 
 def _guest_secret() -> bytes:

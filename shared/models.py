@@ -3,7 +3,8 @@
 import math
 import re
 from collections import Counter
-from typing import Annotated, Final, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -64,6 +65,7 @@ Text = Annotated[str, AfterValidator(_storable)]
 LongText = Annotated[Text, StringConstraints(max_length=20_000)]
 ShortText = Annotated[Text, StringConstraints(max_length=255)]
 Words = Annotated[Text, StringConstraints(max_length=100)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_storable)]
 FrameId = Annotated[int | str, BeforeValidator(_one_frame_id), Field(examples=[1, "opening-shot"])]
 Timestamp = Annotated[
     Text,
@@ -73,6 +75,7 @@ Timestamp = Annotated[
 ]
 UserId = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
 SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+Role = Literal["owner", "editor", "viewer"]
 
 
 class FrameInput(Model):
@@ -120,28 +123,42 @@ class FrameInput(Model):
 
 
 class StoryboardInput(Model):
-    """A session and its ordered frames, to be saved."""
+    """A session and its ordered frames, to be saved.
+
+    `originalPrompt`, `videoDuration`, `style` and `mood` may be left out where the template of `templateId` has them.
+    """
 
     frames: Annotated[list[FrameInput], Field(min_length=1, max_length=MAX_FRAMES)]
     user_id: UserId | None = None
     session_id: SessionId | None = None
-    original_prompt: LongText
-    video_duration: Annotated[int, Field(ge=1, le=MAX_DURATION_SECONDS, description="Seconds")]
+    original_prompt: LongText | None = None
+    video_duration: Annotated[int, Field(ge=1, le=MAX_DURATION_SECONDS, description="Seconds")] | None = None
     frame_count: Annotated[int, Field(ge=1, le=MAX_FRAMES)]
-    style: Words
-    mood: Words
-    template_id: Annotated[Text, StringConstraints(max_length=64)] | None = None
+    style: Words | None = None
+    mood: Words | None = None
+    template_id: Annotated[Text, StringConstraints(min_length=1, max_length=64)] | None = None
+    template_data: Annotated[
+        dict[str, Any] | None,
+        Field(max_length=100, description="Values of the template's merge fields"),
+    ] = None
 
     @model_validator(mode="after")
     def _frames_are_consistent(self) -> Self:
         if self.frame_count != len(self.frames):
             raise FieldError("frameCount", f"must be the number of frames in the list, {len(self.frames)}")
+        if self.template_data and self.template_id is None:
+            raise FieldError("templateData", "fills the fields of a template: say which one as `templateId`")
         twice = [number for number, times in Counter(self.numbers()).items() if times > 1]
         if twice:
             raise FieldError("frames", f"more than one frame has the number {twice[0]}")
         if 0 in self.numbers():
             raise FieldError("frames", "frames are numbered from 1")
         return self
+
+    def missing(self) -> list[str]:
+        """Return the names of what it needs, of itself or from a template, and has not."""
+        needed = ("original_prompt", "video_duration", "style", "mood")
+        return [to_camel(name) for name in needed if getattr(self, name) is None]
 
     def numbers(self) -> list[int]:
         """Return each frame's number: the one it names, else its place in the list."""
@@ -155,6 +172,20 @@ class FieldError(ValueError):
         super().__init__(message)
         self.path = path
         self.message = message
+
+
+def field_errors(errors: Iterable[Mapping[str, Any]], inside: str = "") -> list[dict[str, str]]:
+    """Return path and message of validation errors, without the input; the paths begin with `inside`."""
+    return [_field_error(error, inside) for error in errors]
+
+
+def _field_error(error: Mapping[str, Any], inside: str) -> dict[str, str]:
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, FieldError):
+        return {"path": cause.path, "message": cause.message}
+    steps = (inside, *error["loc"]) if inside else error["loc"]
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    return {"path": path, "message": str(error["msg"]).removeprefix("Value error, ")}
 
 
 class Frame(Model):
@@ -187,13 +218,15 @@ class Session(Model):
 
     id: int
     session_id: str
-    user_id: str
+    user_id: Annotated[str, Field(description="Of the owner")]
+    role: Annotated[Role, Field(description="What the caller is here")]
     original_prompt: str
     video_duration: int
     frame_count: int
     style: str
     mood: str
     template_id: str | None = None
+    template_version: int | None = None
     status: str | None
     version: int
     created_at: str | None

@@ -1,5 +1,6 @@
 """What is known of the invocation that runs: its id, its deadline, how long its parts took; and the log."""
 
+import gc
 import json
 import logging
 import sys
@@ -10,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
-Part = Literal["auth", "image", "storage", "db"]
+Part = Literal["auth", "image", "storage", "db", "queue"]
 
 _MARGIN_SECONDS = 1.0  # what is left to answer in, before Lambda ends the invocation
 
@@ -36,9 +37,25 @@ _invocation: ContextVar[Invocation | None] = ContextVar("invocation", default=No
 
 def begin(request_id: str, remaining_seconds: float) -> Invocation:
     """Make this the invocation that the current context works for."""
+    if not gc.isenabled():  # `functions` has turned it off
+        gc.freeze()  # what importing made is here to stay
+        gc.enable()
     invocation = Invocation(request_id, time.monotonic() + remaining_seconds - _MARGIN_SECONDS)
     _invocation.set(invocation)
     return invocation
+
+
+def request_id() -> str | None:
+    """Return the id of the request that this invocation works for; None outside of one."""
+    invocation = _invocation.get()
+    return invocation.request_id if invocation else None
+
+
+def work_for(request_id: str) -> None:
+    """Log from now on under the id of the request that has led to this invocation."""
+    invocation = _invocation.get()
+    if invocation:
+        invocation.request_id = request_id
 
 
 def remaining_seconds() -> float:
@@ -66,6 +83,8 @@ _logger = logging.getLogger("videomaker")
 _logger.addHandler(_stream)
 _logger.propagate = False
 _logger.setLevel(logging.INFO)
+# At INFO, Mangum writes each request's path, in which the token of a share link lies.
+logging.getLogger("mangum.http").setLevel(logging.WARNING)
 
 
 def log(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:

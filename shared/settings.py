@@ -43,8 +43,18 @@ class Settings:
     """Turns a guest's id into its subject; changing it cuts all guests off from their data."""
     ingest_bucket: str
     """The private S3 bucket for direct uploads."""
+    render_queue_url: str | None
+    """The SQS queue of clips to render."""
+    merge_queue_url: str | None
+    """The SQS queue of videos whose clips are all there."""
     storage_webhook_secret: str | None
     """What Supabase's Database Webhook proves itself with."""
+    watch_url: str | None
+    """Where the public reaches `watch`, without a trailing slash; share links begin with it."""
+    webhook_queue_url: str | None
+    """The SQS queue of deliveries that are due."""
+    webhook_allow_private: bool
+    """Whether webhooks may go to private addresses, and unencrypted: for receivers on the machine itself."""
     bucket_access: Literal["public", "private"]
     signed_url_seconds: int
     aws: AwsSettings
@@ -68,7 +78,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         guest_access=_choice(environment, "GUEST_ACCESS", "off", ("on", "off")) == "on",
         guest_secret=environment.get("GUEST_SECRET") or None,
         ingest_bucket=environment.get("INGEST_BUCKET") or "videomaker-ingest",
+        render_queue_url=environment.get("RENDER_QUEUE_URL") or None,
+        merge_queue_url=environment.get("MERGE_QUEUE_URL") or None,
         storage_webhook_secret=environment.get("STORAGE_WEBHOOK_SECRET") or None,
+        watch_url=(environment.get("WATCH_URL") or "").rstrip("/") or None,
+        webhook_queue_url=environment.get("WEBHOOK_QUEUE_URL") or None,
+        webhook_allow_private=_choice(environment, "WEBHOOK_ALLOW_PRIVATE", "off", ("on", "off")) == "on",
         bucket_access=cast(
             Literal["public", "private"],
             _choice(environment, "BUCKET_ACCESS", "public", ("public", "private")),

@@ -1,20 +1,19 @@
 """Rows of a storyboard as the database returns them -> what the API answers."""
 
-import base64
-import binascii
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from shared.errors import AppError
 from shared.identity import Caller
 from shared.models import Frame, SavedStoryboard, Session, StoryboardPage
-from shared.settings import settings
-from shared.supabase_access import Access
+from shared.paging import cursor_behind, key_behind
+from shared.supabase_access import Access, url_epoch
 
 Row = dict[str, Any]
+
+_FRAMES: Final = "frames"
+_LAST_NUMBER: Final = 2_147_483_647  # of a Postgres integer
 
 # Lambda's limit is 6,291,556 bytes for the whole answer, in which this JSON stands as a string, escaped once more.
 _PAGE_BYTES: Final = 5_900_000
@@ -25,7 +24,7 @@ _CERTAINLY_FITTING: Final = 500_000  # characters, even if each were a quote
 def session_of(row: Row, caller: Caller) -> Session:
     """Return the session; its owner reads its own `userId`, which for a guest is not what the database holds."""
     owner = caller.user_id if row["user_id"] == caller.subject else row["user_id"]
-    return Session.model_validate({**row, "user_id": owner})
+    return Session.model_validate({**row, "user_id": owner, "role": row["caller_role"]})
 
 
 def has_more(session_with_frames: Row) -> bool:
@@ -43,7 +42,7 @@ def page_of(session: Session, rows: Sequence[Row], access: Access, *, more: bool
         session=session,
         frames=[_frame(row, urls.by_path) for row in fitting],
         expires_at=urls.expires_at,
-        next_cursor=cursor_after(fitting[-1]["frame_number"]) if more and fitting else None,
+        next_cursor=cursor_behind(_FRAMES, fitting[-1]["frame_number"]) if more and fitting else None,
     )
 
 
@@ -61,32 +60,15 @@ def saved(session: Session, rows: Sequence[Row], access: Access, caller: Caller)
     )
 
 
-def cursor_after(frame_number: int) -> str:
-    """Return the opaque cursor of the page behind this frame."""
-    return base64.urlsafe_b64encode(f"frame:{frame_number}".encode()).decode().rstrip("=")
-
-
-def frame_number_of(cursor: str) -> int:
-    """Return the frame number that a cursor stands behind; raises `invalid_cursor`."""
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise AppError("invalid_cursor") from error
-    name, _, number = text.partition(":")
-    if name != "frame" or not number.isascii() or not number.isdigit() or len(number) > 10:
-        raise AppError("invalid_cursor")
-    return min(int(number), 2_147_483_647)
+def frames_behind(cursor: str | None) -> int:
+    """Return the number of the frame that a page begins behind; raises `invalid_cursor`."""
+    number = key_behind(_FRAMES, cursor, int)[0] if cursor else 0
+    return min(int(number), _LAST_NUMBER)
 
 
 def etag_of(session: Session, rows: Sequence[Row], page: str) -> str:
-    """Return a strong ETag that begins with the version, so that it also serves as `If-Match` of a save.
-
-    Signed URLs differ at every reading, so the rows are hashed, with the time in steps of half a URL's life:
-    a 304 never leaves a client with URLs that have expired.
-    """
-    chosen = settings()
-    step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
-    digest = hashlib.sha256(f"{session.model_dump_json()}|{page}|{step}|{chosen.supabase_url}".encode())
+    """Return a strong ETag that begins with the version, so that it also serves as `If-Match` of a save."""
+    digest = hashlib.sha256(f"{session.model_dump_json()}|{page}|{url_epoch()}".encode())
     digest.update(json.dumps(rows).encode())
     return f'"{session.version}-{digest.hexdigest()[:20]}"'
 

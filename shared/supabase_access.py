@@ -5,9 +5,11 @@ The sub-clients of `supabase` are used directly: importing all of it costs more 
 """
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +25,10 @@ from shared.upstream import AlreadyStoredError, NotStoredError, http, translated
 _IMMUTABLE: Final = "31536000, immutable"  # Storage puts `max-age=` before it
 _PATH: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,499}")  # of what is stored here; needs no escapes
 _MOST_REMOVED: Final = 1000
+_SHOWN_OF_CLIPS: Final = (
+    "clip_number,frame_number,status,start_seconds,duration_seconds,video_path,provider,attempts,progress,error"
+)
+_CHUNK_BYTES: Final = 1024 * 1024
 _OBJECT_URLS: Final = ("public", "sign", "authenticated")
 
 
@@ -52,12 +58,12 @@ class Access:
 
     def session_with_frames(self, session_id: str, *, after: int, limit: int) -> dict[str, Any] | None:
         """Return the row of a session, with `frames`: `limit` rows numbered above `after`; and with `last`: the
-        number of its last frame. One round trip.
+        number of its last frame; and `caller_role`. One round trip.
         """
         with translated("database", "db"):
             rows = (
                 self._rest.from_("video_sessions")
-                .select("*,frames:video_frames(*),last:video_frames(frame_number)")
+                .select("*,caller_role,frames:video_frames(*),last:video_frames(frame_number)")
                 .eq("session_id", session_id)
                 .order("frame_number", desc=True, foreign_table="last")
                 .limit(1, foreign_table="last")
@@ -69,10 +75,30 @@ class Access:
             )
         return cast(dict[str, Any], rows[0]) if rows else None
 
+    def newest_video(self, session_id: str) -> dict[str, Any] | None:
+        """Return the row of the last completed video of a session."""
+        with translated("database", "db"):
+            asked = self._rest.from_("final_videos").select("*").eq("session_id", session_id).eq("status", "completed")
+            rows = asked.order("id", desc=True).limit(1).execute().data
+        return cast(dict[str, Any], rows[0]) if rows else None
+
     def upload(self, upload_id: str) -> dict[str, Any] | None:
         """Return the row of an upload."""
         with translated("database", "db"):
             rows = self._rest.from_("uploads").select("*").eq("id", upload_id).execute().data
+        return cast(dict[str, Any], rows[0]) if rows else None
+
+    def video(self, video_id: str) -> dict[str, Any] | None:
+        """Return the row of a video, with `clips`: what is to be shown of them, in their order. One round trip."""
+        with translated("database", "db"):
+            rows = (
+                self._rest.from_("final_videos")
+                .select(f"*,clips:video_clips({_SHOWN_OF_CLIPS})")
+                .eq("video_id", video_id)
+                .order("clip_number", foreign_table="clips")
+                .execute()
+                .data
+            )
         return cast(dict[str, Any], rows[0]) if rows else None
 
     def store(self, path: str, data: bytes, mime_type: str, facts: Mapping[str, object] | None = None) -> bool:
@@ -87,16 +113,32 @@ class Access:
             return False
         return True
 
-    def store_stream(self, path: str, chunks: Iterable[bytes], mime_type: str) -> bool:
-        """Store an immutable object of any size, never the whole of it in memory; as the service."""
+    def store_stream(self, path: str, chunks: Iterable[bytes], mime_type: str, size: int) -> bool:
+        """Store an immutable object of this size in bytes, never the whole of it in memory; as the service."""
         url = f"{settings().supabase_url}/storage/v1/object/{MEDIA_BUCKET}/{path}"
-        headers = {**self._headers, "content-type": mime_type, "cache-control": f"max-age={_IMMUTABLE}"}
+        headers = {
+            **self._headers,
+            "content-type": mime_type,
+            "content-length": str(size),
+            "cache-control": f"max-age={_IMMUTABLE}",
+        }
         try:
             with translated("storage", "storage"):
                 _check(http.post(url, content=chunks, headers=headers))
         except AlreadyStoredError:
             return False
         return True
+
+    def store_file(self, path: str, file: Path, mime_type: str) -> bool:
+        """Store a local file as `store_stream` does."""
+        with file.open("rb") as opened:
+            chunks = iter(lambda: opened.read(_CHUNK_BYTES), b"")
+            return self.store_stream(path, chunks, mime_type, file.stat().st_size)
+
+    def fetch(self, path: str, version: str | None, file: Path) -> bool:
+        """Write an object to a local file; False where there is none, or where it is empty."""
+        with file.open("wb") as opened:
+            return sum(opened.write(chunk) for chunk in self.chunks(path, version)) > 0
 
     def replace(self, path: str, data: bytes, mime_type: str, facts: Mapping[str, object]) -> None:
         """Put other bytes in the place of an object."""
@@ -156,6 +198,16 @@ class Access:
             if one["signedURL"]
         }
         return Urls(found, expiry.isoformat(timespec="seconds"))
+
+
+def url_epoch() -> tuple[str, int]:
+    """Return what an answer's URLs hang on besides their paths: to be part of its ETag.
+
+    In a private bucket it changes twice in a URL's life, so that no 304 leaves a client with expired ones.
+    """
+    chosen = settings()
+    step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
+    return chosen.supabase_url, step
 
 
 def as_caller(token: str) -> Access:

@@ -1,4 +1,4 @@
-"""Calls to Supabase: one HTTP client that keeps to the invocation's deadline, and its errors as ours."""
+"""Calls to Supabase and SQS: one HTTP client that keeps to the invocation's deadline, and its errors as ours."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from shared.observability import Part, log, remaining_seconds, timed
 _TIMEOUT_SECONDS: Final = 8.0
 _CONNECT_SECONDS: Final = 2.0
 
-Service = Literal["database", "storage", "auth"]
+Service = Literal["database", "storage", "auth", "queue"]
 
 
 class _DeadlineTransport(httpx.HTTPTransport):

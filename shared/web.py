@@ -1,6 +1,5 @@
 """The conventions of every HTTP function: paths, request id, timings, and errors as RFC 9457 problems."""
 
-import gc
 import hashlib
 import json
 import re
@@ -16,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import PROBLEMS, AppError
-from shared.models import FieldError, Model
+from shared.models import Model, field_errors
 from shared.observability import Invocation, begin, log
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -72,9 +71,9 @@ def _as_answered(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def json_answer(body: Model, headers: Mapping[str, str] | None = None) -> "RawJson":
+def json_answer(body: Model, headers: Mapping[str, str] | None = None, status: int = 200) -> "RawJson":
     """Return a model as the answer, serialised once and by pydantic alone."""
-    return RawJson(body.model_dump_json(by_alias=True), headers=dict(headers or {}))
+    return RawJson(body.model_dump_json(by_alias=True), status, headers=dict(headers or {}))
 
 
 class RawJson(JSONResponse):
@@ -93,9 +92,6 @@ class _Conventions:
         self._prefix = f"/api/{name}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not gc.isenabled():
-            gc.freeze()  # what importing made is here to stay
-            gc.enable()
         invocation = _begin(scope)
         path = scope["path"]
         if path == self._prefix or path.startswith(f"{self._prefix}/"):
@@ -164,20 +160,11 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
         code = "invalid_json"
     elif any(one["loc"] == ("body",) and isinstance(one.get("input"), bytes) for one in found):
         code = "unsupported_media_type"
-    errors = [_named(one) for one in found[:_PATHS_SHOWN]] if code == "validation_failed" else None
+    # Each place begins with `body`, `query` or the like, which says nothing where a path follows.
+    placed = [{**one, "loc": one["loc"][1:] or one["loc"]} for one in found[:_PATHS_SHOWN]]
+    errors = field_errors(placed) if code == "validation_failed" else None
     log("refused", code=code, status=PROBLEMS[code].status)
     return _answer(AppError(code, errors=errors), request.scope["request_id"])
-
-
-def _named(error: Mapping[str, Any]) -> dict[str, str]:
-    """Return path and message of one validation error, without the input."""
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, FieldError):
-        return {"path": cause.path, "message": cause.message}
-    place, *steps = error["loc"]
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return {"path": path or str(place), "message": message}
 
 
 def checked_idempotency_key(key: str | None) -> str | None:
@@ -185,6 +172,22 @@ def checked_idempotency_key(key: str | None) -> str | None:
     if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         raise AppError("invalid_idempotency_key")
     return key
+
+
+def expected_version(if_match: str | None) -> int | None:
+    """Return the version an If-Match names: `"3"`, or an ETag that begins with it; raises `invalid_precondition`."""
+    if if_match is None:
+        return None
+    match = re.fullmatch(r'(?:W/)?"?(\d{1,9})(?:-[0-9a-f]+)?"?', if_match.strip())
+    if match is None:
+        raise AppError("invalid_precondition")
+    return int(match[1])
+
+
+def etag_matches(if_none_match: str | None, etag: str) -> bool:
+    """Compare weakly, as RFC 9110 asks for If-None-Match."""
+    candidates = (if_none_match or "").split(",")
+    return any(one.strip().removeprefix("W/") in (etag, "*") for one in candidates)
 
 
 def request_hash(body: Model) -> str:

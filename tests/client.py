@@ -1,19 +1,22 @@
 """Calls the deployed handlers as Lambda does: a function URL event in, a response out."""
 
+import asyncio
 import base64
 import importlib
 import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from infra.local.gateway.events import HttpRequest, to_event
 
 JsonObject = dict[str, Any]
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,15 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    cookies: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
 
     @property
     def code(self) -> str | None:
@@ -59,6 +67,8 @@ def event(
     query: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
     body: str | bytes | None = None,
+    source_ip: str = "192.0.2.1",
+    scheme: str = "http",
 ) -> JsonObject:
     """Return a function URL event, payload format 2.0."""
     named = {"host": "test.lambda-url.us-east-1.on.aws", "content-type": "application/json"}
@@ -69,7 +79,8 @@ def event(
         query=urlencode(query or {}),
         headers=list(named.items()),
         body=body.encode() if isinstance(body, str) else body or b"",
-        source_ip="192.0.2.1",
+        source_ip=source_ip,
+        scheme=scheme,
     )
     found = to_event(request, "test")
     if isinstance(body, bytes):
@@ -84,7 +95,13 @@ def invoke(function: str, given: JsonObject, context: Context | None = None, *, 
     body = result.get("body") or ""
     raw = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode()
     assert (result["statusCode"] == 500) == broken, raw
-    return Answer(result["statusCode"], result["headers"], raw)
+    return Answer(result["statusCode"], result["headers"], raw, tuple(result.get("cookies") or ()))
+
+
+def in_parallel(call: Callable[[int], _Result], count: int, at_once: int = 16) -> list[_Result]:
+    """Make calls of handlers at the same time, each with its number, in threads that have an event loop each."""
+    with ThreadPoolExecutor(at_once, initializer=lambda: asyncio.set_event_loop(asyncio.new_event_loop())) as threads:
+        return list(threads.map(call, range(count)))
 
 
 def run_handler(handler: Callable[[Any, Any], Any], given: Any, context: Context | None = None) -> Any:
@@ -93,7 +110,7 @@ def run_handler(handler: Callable[[Any, Any], Any], given: Any, context: Context
 
 
 class Client:
-    """A client of the three storyboard endpoints, signed in where it has a token."""
+    """A client of the functions, signed in where it has a token."""
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token
@@ -107,6 +124,26 @@ class Client:
     def get(self, function: str, *, headers: Mapping[str, str] | None = None, **query: object) -> Answer:
         given = event("GET", f"/api/{function}", query=query, headers=self._headers(headers or {}))
         return invoke(function, given)
+
+    def send(
+        self,
+        method: str,
+        function: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **query: object,
+    ) -> Answer:
+        """Send any method, with a JSON body where there is one."""
+        text = None if body is None else json.dumps(body)
+        named = self._headers(headers or {})
+        return invoke(function, event(method, f"/api/{function}", query=query, headers=named, body=text))
+
+    def patch(self, function: str, body: object) -> Answer:
+        return invoke(function, event("PATCH", f"/api/{function}", headers=self._headers({}), body=json.dumps(body)))
+
+    def delete(self, function: str, **query: object) -> Answer:
+        return invoke(function, event("DELETE", f"/api/{function}", query=query, headers=self._headers({})))
 
     def upload(self, image: bytes, frame_id: int | str = 1, user_id: str | None = None) -> Answer:
         body = {"imageData": base64.b64encode(image).decode(), "frameId": frame_id}

@@ -19,6 +19,7 @@ class FaultyUpstream:
     def __init__(self, target: str) -> None:
         self.faults: dict[str, Fault] = {}
         self.seen: list[str] = []
+        self._every, self._calls = 1, 0
         self._target = target
         self._stop = Event()
         outer = self
@@ -45,8 +46,10 @@ class FaultyUpstream:
         self._server.server_close()
 
     @contextmanager
-    def failing(self, prefix: str, fault: Fault) -> Iterator[None]:
+    def failing(self, prefix: str, fault: Fault, *, every: int = 1) -> Iterator[None]:
+        """Let calls below a path fail: all of them, or one in so many."""
         self.faults[prefix] = fault
+        self._every, self._calls = every, 0
         try:
             yield
         finally:
@@ -57,6 +60,9 @@ class FaultyUpstream:
         body = request.rfile.read(length)
         self.seen.append(f"{request.command} {request.path}")
         fault = next((one for prefix, one in self.faults.items() if request.path.startswith(prefix)), None)
+        if fault:
+            self._calls += 1
+            fault = fault if self._calls % self._every == 0 else None
         if fault is None:
             self._forward(request, body)
         elif fault == "error_500":

@@ -25,11 +25,12 @@ def function_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 class User(Client):
-    """A signed-in client and its subject."""
+    """A signed-in client, its subject and its confirmed address."""
 
-    def __init__(self, subject: str, token: str) -> None:
+    def __init__(self, subject: str, token: str, email: str = "") -> None:
         super().__init__(token)
         self.subject = subject
+        self.email = email
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +65,8 @@ def new_user(
 
     def make() -> User:
         subject = str(uuid.uuid4())
-        return User(subject, keys.sign(claims(sub=subject)))
+        email = f"{subject}@example.com"
+        return User(subject, keys.sign(claims(sub=subject, email=email)), email)
 
     return make
 

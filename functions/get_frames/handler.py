@@ -8,8 +8,8 @@ from mangum import Mangum
 from shared.errors import AppError
 from shared.identity import RequestCredentials
 from shared.models import MAX_FRAMES, SessionId, StoryboardPage, UserId
-from shared.storyboards import etag_of, frame_number_of, has_more, page_of, session_of
-from shared.web import create_app, json_answer
+from shared.storyboards import etag_of, frames_behind, has_more, page_of, session_of
+from shared.web import create_app, etag_matches, json_answer
 
 app = create_app("get_frames", "The session and its frames, paged")
 
@@ -26,22 +26,16 @@ def get_frames(  # noqa: PLR0913, PLR0917  # one parameter each of the query
     """Return the session with up to `limit` frames by number; `nextCursor` leads to the following ones."""
     caller = credentials.caller(user_id)
     access = caller.access()
-    after = frame_number_of(cursor) if cursor else 0
+    after = frames_behind(cursor)
     found = access.session_with_frames(session_id, after=after, limit=limit)
     if found is None:
         raise AppError("session_not_found")
     session, rows, more = session_of(found, caller), found["frames"], has_more(found)
     etag = etag_of(session, rows, page=f"{after}:{limit}")
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if _matches(if_none_match, etag):
+    if etag_matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     return json_answer(page_of(session, rows, access, more=more), headers)
-
-
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    """Compare weakly, as RFC 9110 asks for If-None-Match."""
-    candidates = (if_none_match or "").split(",")
-    return any(one.strip().removeprefix("W/") in (etag, "*") for one in candidates)
 
 
 handler = Mangum(app, lifespan="off")

@@ -1,8 +1,9 @@
-"""Upkeep on a schedule: expires unused tickets, and removes files that belong to nothing."""
+"""Upkeep on a schedule: expires, forgets and removes what nobody needs, and tells again of waiting deliveries."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from shared.deliveries import announce_pending
 from shared.observability import begin, log
 from shared.supabase_access import Access, as_service
 
@@ -19,7 +20,12 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     report = {
         "dryRun": dry_run,
         "expiredUploads": service.rpc("expire_uploads", {"p_dry_run": dry_run}),
+        "forgottenVisits": 0 if dry_run else service.rpc("forget_share_visits", {}),
         "orphanedFiles": _remove_orphans(service, dry_run=dry_run),
+        "webhookDeliveries": {
+            "announced": 0 if dry_run else announce_pending(service),
+            "forgotten": service.rpc("forget_deliveries", {"p_dry_run": dry_run}),
+        },
         "missingFiles": service.rpc("missing_files", {"p_limit": SHOWN}),
     }
     log("maintained", **{name: value for name, value in report.items() if name != "missingFiles"})

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
+from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.ingest_bucket import RawFile, delete_raw, open_raw
 from shared.jobs import Message, TryAgainError, consume, is_batch
@@ -79,6 +80,8 @@ def _process(service: Access, upload_id: str, worker: str, *, is_dead: bool) -> 
         outcome = {"p_status": "rejected", "p_code": error.code, "p_detail": error.detail}
     if _settle(service, upload, outcome):
         delete_raw(upload_id)
+    if outcome["p_status"] == "rejected":
+        announce_pending(service)
 
 
 def _store(service: Access, upload: Mapping[str, Any]) -> dict[str, object]:
@@ -110,7 +113,7 @@ def _store_media(service: Access, upload: Mapping[str, Any], raw: RawFile) -> di
     folder = "clips" if upload["kind"] == "clip" else "audio"
     path = f"{upload['user_id']}/{folder}/{upload['id']}.{mime_type.partition('/')[2]}"
     digest = hashlib.sha256()
-    service.store_stream(path, _hashed(itertools.chain([first], chunks), digest), mime_type)
+    service.store_stream(path, _hashed(itertools.chain([first], chunks), digest), mime_type, raw.size)
     if upload["sha256"] not in (None, digest.hexdigest()):
         service.remove([path])
         raise AppError("sha256_mismatch")

@@ -1,6 +1,5 @@
 """Saves a session and its ordered frames in one transaction; frames that carry their image have it stored first."""
 
-import re
 import uuid
 from typing import Annotated, Any
 
@@ -13,8 +12,9 @@ from shared.images import decode_base64
 from shared.models import FrameInput, SavedStoryboard, StoryboardInput
 from shared.storyboards import saved, session_of
 from shared.supabase_access import media_path, stored_url
+from shared.templates import completed, find_template
 from shared.uploads import MAX_BODY_IMAGE_BYTES, PreparedFrame, prepare_frame
-from shared.web import checked_idempotency_key, create_app, json_answer, request_hash
+from shared.web import checked_idempotency_key, create_app, expected_version, json_answer, request_hash
 
 app = create_app("save_frames", "Save a session and its ordered frames in one transaction")
 
@@ -29,9 +29,15 @@ def save_frames(
     """Return the session as stored. Saving again replaces what changed and removes frames beyond the new list."""
     caller = credentials.caller(storyboard.user_id)
     access = caller.access()
-    version = _expected_version(if_match)
+    version = expected_version(if_match)
     key = checked_idempotency_key(idempotency_key)
     session_id = storyboard.session_id or str(uuid.uuid4())
+    asked_for = request_hash(storyboard) if key else None
+    template = find_template(access, storyboard.template_id) if storyboard.template_id else None
+    if template:
+        storyboard = completed(storyboard, template)
+    if missing := storyboard.missing():
+        raise AppError("validation_failed", errors=[{"path": name, "message": "Field required"} for name in missing])
     images = _prepared_images(storyboard, caller)
     rows = [
         _row(storyboard, frame, number, place, images)
@@ -52,26 +58,16 @@ def save_frames(
     answer = access.rpc(
         "save_storyboard",
         {
-            "p_session": _session_row(storyboard, session_id),
+            "p_session": _session_row(storyboard, session_id, template.version if template else None),
             "p_frames": rows,
             "p_if_version": version,
             "p_idempotency_key": key,
-            "p_request_hash": request_hash(storyboard) if key else None,
+            "p_request_hash": asked_for,
         },
     )
     session = session_of(answer["session"], caller)
     body = saved(session, answer["frames"], access, caller)
     return json_answer(body, {"ETag": f'"{session.version}"'})
-
-
-def _expected_version(if_match: str | None) -> int | None:
-    """Return the version an If-Match names: `"3"`, or an ETag of `get_frames`, which begins with it."""
-    if if_match is None:
-        return None
-    match = re.fullmatch(r'(?:W/)?"?(\d{1,9})(?:-[0-9a-f]+)?"?', if_match.strip())
-    if match is None:
-        raise AppError("invalid_precondition")
-    return int(match[1])
 
 
 def _prepared_images(storyboard: StoryboardInput, caller: Caller) -> dict[int, PreparedFrame]:
@@ -88,9 +84,9 @@ def _prepared_images(storyboard: StoryboardInput, caller: Caller) -> dict[int, P
     return prepared
 
 
-def _session_row(storyboard: StoryboardInput, session_id: str) -> dict[str, Any]:
+def _session_row(storyboard: StoryboardInput, session_id: str, template_version: int | None) -> dict[str, Any]:
     columns = {"original_prompt", "video_duration", "frame_count", "style", "mood", "template_id"}
-    return {"session_id": session_id, **storyboard.model_dump(include=columns)}
+    return {"session_id": session_id, "template_version": template_version, **storyboard.model_dump(include=columns)}
 
 
 def _row(
@@ -111,7 +107,7 @@ def _row(
 
 
 def _even_split(storyboard: StoryboardInput, place: int) -> str:
-    start = storyboard.video_duration * place / storyboard.frame_count
+    start = (storyboard.video_duration or 0) * place / storyboard.frame_count
     return f"{round(start, 3):g}s"
 
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Header
 from mangum import Mangum
 from pydantic import AwareDatetime, Field
 
+from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.images import StoredImage, optimise, stored_type
 from shared.media_formats import HEAD_BYTES, is_playable
@@ -26,6 +27,7 @@ MAX_IMAGE_BYTES: Final = 50 * 1024 * 1024
 MAX_AGE_SECONDS: Final = 300
 
 _FRAME: Final = re.compile(r"(.*/)?frames/([^/]+)\.[a-z]+")
+_EXPORT: Final = re.compile(r"[^/]+/exports/[0-9a-f]{32}\.zip")
 # HTTP clients resolve such a name to another one.
 _UNADDRESSABLE: Final = re.compile(r"(^|/)\.{0,2}(/|$)|%")
 
@@ -119,15 +121,22 @@ def _verify(service: Access, stored: StoredObject) -> Outcome:
 
 
 def _read(service: Access, stored: StoredObject) -> bytes | None:
-    """Return the file, of one that is too large as much as shows it; None for video, audio and captions."""
+    """Return the file, of one that is too large as much as shows it; None for video, audio, captions, exports."""
     data = bytearray()
     for chunk in service.chunks(stored.name, stored.version):
         data += chunk
-        if is_playable(bytes(data[:HEAD_BYTES])):
+        if is_playable(bytes(data[:HEAD_BYTES])) or _is_export(stored, data):
             return None
         if len(data) > MAX_IMAGE_BYTES:
             break
     return bytes(data)
+
+
+def _is_export(stored: StoredObject, data: bytearray) -> bool:
+    """Tell whether `history` has put it there for the caller to fetch; it goes after a day."""
+    return (
+        bool(_EXPORT.fullmatch(stored.name)) and data.startswith(b"PK") and stored.claims.mimetype == "application/zip"
+    )
 
 
 def _is_current(service: Access, stored: StoredObject) -> bool:
@@ -159,6 +168,7 @@ def _reject(service: Access, stored: StoredObject, refusal: AppError) -> Outcome
     """Remove the file, once it is written down why."""
     _record(service, stored, {"p_status": "rejected", "p_code": refusal.code, "p_detail": refusal.detail})
     service.remove([stored.name])
+    announce_pending(service)
     return "rejected"
 
 

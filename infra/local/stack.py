@@ -22,8 +22,11 @@ SETTINGS = (
     "BUCKET_ACCESS",
     "GUEST_ACCESS",
     "SIGNED_URL_SECONDS",
+    "WATCH_URL",
+    "WEBHOOK_ALLOW_PRIVATE",
 )
 INGEST_BUCKET = "videomaker-ingest"
+AWS_ACCOUNT_ID = "123456789012"  # moto's
 AWS_ACCOUNT = {  # moto takes any
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -193,8 +196,13 @@ def function_environment(state: State, info: Mapping[str, str]) -> dict[str, str
         "GUEST_ACCESS": "on",
         "GUEST_SECRET": state.secrets().guest_secret,
         "STORAGE_WEBHOOK_SECRET": state.secrets().storage_webhook_secret,
+        "WATCH_URL": f"{info['apiUrl']}/api/watch",
         "AWS_ENDPOINT_URL": info["awsEndpointUrl"],
         "INGEST_BUCKET": INGEST_BUCKET,
+        "RENDER_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-render",
+        "MERGE_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-merge",
+        "WEBHOOK_QUEUE_URL": f"{info['awsEndpointUrl']}/{AWS_ACCOUNT_ID}/videomaker-webhooks",
+        "WEBHOOK_ALLOW_PRIVATE": "on",
         **AWS_ACCOUNT,
         **chosen,
     }

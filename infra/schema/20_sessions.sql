@@ -1,4 +1,4 @@
--- One storyboard: its prompt, length, looks and state. The frames are in 30_frames.sql.
+-- One storyboard: its prompt, length, looks and state. The frames are in 30_frames.sql, who may see it in 25_members.sql.
 
 create table if not exists public.video_sessions (
   id serial primary key,
@@ -16,6 +16,7 @@ create table if not exists public.video_sessions (
 alter table public.video_sessions
   add column if not exists version integer not null default 1,
   add column if not exists template_id varchar(64),
+  add column if not exists template_version integer,
   add column if not exists is_guest boolean not null default false;
 
 comment on table public.video_sessions is 'One storyboard of one owner.';
@@ -24,7 +25,10 @@ comment on column public.video_sessions.video_duration is 'Seconds.';
 comment on column public.video_sessions.version is 'Rises by one with each save that changed something; compared by If-Match.';
 comment on column public.video_sessions.is_guest is 'Whether the owner was a guest, whose data is kept for a limited time.';
 
-create index if not exists video_sessions_owner_idx on public.video_sessions (user_id, created_at desc, id desc);
+-- An owner's list; and, never touching the table, the set of an owner's sessions that policies ask for.
+create index if not exists video_sessions_owned_idx on public.video_sessions (user_id, created_at desc, id desc)
+  include (session_id);
+drop index if exists public.video_sessions_owner_idx;
 
 -- `not valid` lets rows that were there before us stay as they are; every new one is checked.
 alter table public.video_sessions drop constraint if exists video_sessions_status_check;
@@ -49,43 +53,13 @@ create or replace trigger video_sessions_status before update of status on publi
     "completed": ["generating"],
     "failed": ["generating"]}');
 
--- What policies of other tables ask. As a set it is computed once for a statement, not for each of its rows.
-create or replace function private.readable_sessions() returns setof text
-language sql stable security definer set search_path = '' as $$
-  select s.session_id from public.video_sessions s where s.user_id = (select auth.uid())::text
-$$;
-comment on function private.readable_sessions() is 'The sessions that the caller may read.';
-
-create or replace function private.editable_sessions() returns setof text
-language sql stable security definer set search_path = '' as $$
-  select s.session_id from public.video_sessions s where s.user_id = (select auth.uid())::text
-$$;
-comment on function private.editable_sessions() is 'The sessions that the caller may change.';
-
-revoke execute on all functions in schema private from public, anon;
-grant execute on function private.readable_sessions(), private.editable_sessions() to authenticated, service_role;
-
 alter table public.video_sessions enable row level security;
 revoke all on public.video_sessions from anon, authenticated;
 -- Status, owner and times are not the caller's to set.
 grant select, delete on public.video_sessions to authenticated;
-grant insert (session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id)
+grant insert (session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id, template_version)
   on public.video_sessions to authenticated;
-grant update (original_prompt, video_duration, frame_count, style, mood, template_id, version)
+grant update (original_prompt, video_duration, frame_count, style, mood, template_id, template_version, version)
   on public.video_sessions to authenticated;
 grant all on public.video_sessions to service_role;
 grant usage on sequence public.video_sessions_id_seq to authenticated, service_role;
-
-drop policy if exists "Owners can read their sessions" on public.video_sessions;
-create policy "Owners can read their sessions" on public.video_sessions
-  for select to authenticated using (user_id = (select auth.uid())::text);
-drop policy if exists "Callers can create sessions of their own" on public.video_sessions;
-create policy "Callers can create sessions of their own" on public.video_sessions
-  for insert to authenticated with check (user_id = (select auth.uid())::text);
-drop policy if exists "Owners can change their sessions" on public.video_sessions;
-create policy "Owners can change their sessions" on public.video_sessions
-  for update to authenticated
-  using (user_id = (select auth.uid())::text) with check (user_id = (select auth.uid())::text);
-drop policy if exists "Owners can delete their sessions" on public.video_sessions;
-create policy "Owners can delete their sessions" on public.video_sessions
-  for delete to authenticated using (user_id = (select auth.uid())::text);

@@ -32,7 +32,9 @@ alter table public.video_frames
   add column if not exists height integer,
   add column if not exists bytes integer,
   add column if not exists mime_type varchar(100),
-  add column if not exists placeholder text;
+  add column if not exists placeholder text,
+  add column if not exists clip_path text,
+  add column if not exists clip_provider varchar(50);
 
 comment on table public.video_frames is 'One still image of a session.';
 comment on column public.video_frames.timestamp is 'Where the frame begins, as the client writes it: 5, 5s, 0:05, 0-5s.';
@@ -41,12 +43,28 @@ comment on column public.video_frames.image_path is 'The name of the image in th
 comment on column public.video_frames.thumbnail_path is 'The name of the 320-pixel thumbnail in the media bucket.';
 comment on column public.video_frames.bytes is 'Size of the stored image.';
 comment on column public.video_frames.placeholder is 'ThumbHash of the image, base64.';
+comment on column public.video_frames.clip_path is
+  'The name in the media bucket of a clip that was made elsewhere and takes the place of a rendered one.';
+comment on column public.video_frames.clip_provider is 'Who made that clip.';
 comment on column public.video_frames.frame_id is 'The client''s own name for the frame, where it is not a number.';
 
 -- Numbers are unique within a session. Also serves every list of a session's frames.
 create unique index if not exists video_frames_session_number_key on public.video_frames (session_id, frame_number);
 create index if not exists video_frames_image_path_idx on public.video_frames (image_path);
 create index if not exists video_frames_thumbnail_path_idx on public.video_frames (thumbnail_path);
+create index if not exists video_frames_clip_path_idx on public.video_frames (clip_path) where clip_path is not null;
+
+create or replace function private.drop_outdated_clip() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.clip_path := null;
+  new.clip_provider := null;
+  return new;
+end $$;
+comment on function private.drop_outdated_clip() is 'Trigger: a clip that was made from another picture goes with it.';
+create or replace trigger video_frames_drop_outdated_clip before update of image_url on public.video_frames
+  for each row when (old.image_url is distinct from new.image_url and old.clip_path is not distinct from new.clip_path)
+  execute function private.drop_outdated_clip();
 
 alter table public.video_frames drop constraint if exists video_frames_number_check;
 alter table public.video_frames add constraint video_frames_number_check check (frame_number >= 1) not valid;
@@ -58,10 +76,29 @@ alter table public.video_frames add constraint video_frames_image_url_check
 create or replace function private.can_read_file(path text) returns boolean
 language sql stable security definer set search_path = '' as $$
   select exists (
-    select from public.video_frames f join public.video_sessions s using (session_id)
-    where path in (f.image_path, f.thumbnail_path) and s.user_id = (select auth.uid())::text)
+    select from public.video_frames f
+    where path in (f.image_path, f.thumbnail_path)
+      and (
+        exists (
+          select from public.video_sessions s
+          where s.session_id = f.session_id and s.user_id = (select auth.uid())::text)
+        or exists (
+          select from public.session_members m
+          where m.session_id = f.session_id and m.user_id = (select auth.uid())::text and m.status = 'accepted')))
 $$;
 comment on function private.can_read_file(text) is 'Whether the file belongs to a session that the caller can read.';
+
+create or replace function private.is_given_away(path text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (
+    select from public.video_frames f join public.session_members m using (session_id)
+    where path in (f.image_path, f.thumbnail_path)
+      and m.user_id = (select auth.uid())::text
+      and m.has_edited and (m.status, m.role) <> ('accepted', 'editor'))
+$$;
+comment on function private.is_given_away(text) is
+  'Whether the file belongs to a session that the caller was an editor of and is no longer. It lies in the caller''s folder '
+  'still, but what it shows is the session''s.';
 
 create or replace function private.may_use_image(path text) returns boolean
 language sql stable security definer set search_path = '' as $$
@@ -93,7 +130,8 @@ comment on function private.image_facts(text[]) is
   'What is known of stored images. The owner of a file can write its user_metadata, so every field is checked.';
 
 revoke execute on all functions in schema private from public, anon;
-grant execute on function private.may_use_image(text), private.can_read_file(text), private.image_facts(text[])
+grant execute on function
+  private.may_use_image(text), private.can_read_file(text), private.is_given_away(text), private.image_facts(text[])
   to authenticated, service_role;
 
 alter table public.video_frames enable row level security;
@@ -103,22 +141,28 @@ grant all on public.video_frames to service_role;
 grant usage on sequence public.video_frames_id_seq to authenticated, service_role;
 
 drop policy if exists "Owners can read the frames of their sessions" on public.video_frames;
-create policy "Owners can read the frames of their sessions" on public.video_frames
+drop policy if exists "Members can read the frames of their sessions" on public.video_frames;
+create policy "Members can read the frames of their sessions" on public.video_frames
   for select to authenticated using (session_id in (select private.readable_sessions()));
 drop policy if exists "Owners can add frames to their sessions" on public.video_frames;
-create policy "Owners can add frames to their sessions" on public.video_frames
+drop policy if exists "Editors can add frames to their sessions" on public.video_frames;
+create policy "Editors can add frames to their sessions" on public.video_frames
   for insert to authenticated with check (
     private.may_use_image(image_path)
     and (thumbnail_path is null or private.may_use_image(thumbnail_path))
+    and (clip_path is null or private.may_use_image(clip_path))
     and session_id in (select private.editable_sessions()));
 drop policy if exists "Owners can change the frames of their sessions" on public.video_frames;
-create policy "Owners can change the frames of their sessions" on public.video_frames
+drop policy if exists "Editors can change the frames of their sessions" on public.video_frames;
+create policy "Editors can change the frames of their sessions" on public.video_frames
   for update to authenticated
   using (session_id in (select private.editable_sessions()))
   with check (
     private.may_use_image(image_path)
     and (thumbnail_path is null or private.may_use_image(thumbnail_path))
+    and (clip_path is null or private.may_use_image(clip_path))
     and session_id in (select private.editable_sessions()));
 drop policy if exists "Owners can delete the frames of their sessions" on public.video_frames;
-create policy "Owners can delete the frames of their sessions" on public.video_frames
+drop policy if exists "Editors can delete the frames of their sessions" on public.video_frames;
+create policy "Editors can delete the frames of their sessions" on public.video_frames
   for delete to authenticated using (session_id in (select private.editable_sessions()));

@@ -20,6 +20,9 @@ begin
   if not found and private.session_is_taken(p_session_id) then
     raise exception using errcode = 'PT404', message = 'session_not_found';
   end if;
+  if private.role_in(p_session_id) = 'viewer' then
+    raise exception using errcode = 'PT403', message = 'forbidden';
+  end if;
   if p_if_version is not null and current_version is distinct from p_if_version then
     raise exception using errcode = 'PT412', message = 'version_conflict',
       detail = jsonb_build_object('currentVersion', current_version)::text;
@@ -35,8 +38,8 @@ begin
   end if;
 end $$;
 comment on function public.check_storyboard(text, integer, text[]) is
-  'Raises what save_storyboard would: another version than expected, images that the caller may not use '
-  '(given by their paths in the media bucket, in the order of the frames).';
+  'Raises what save_storyboard would: a session that is not the caller''s to change, another version than expected, '
+  'images that the caller may not use (given by their paths in the media bucket, in the order of the frames).';
 
 create or replace function public.save_storyboard(
   p_session jsonb,
@@ -66,10 +69,11 @@ begin
   perform public.check_storyboard(wanted.session_id, p_if_version, paths);
 
   insert into public.video_sessions (
-      session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id)
+      session_id, user_id, original_prompt, video_duration, frame_count, style, mood, template_id,
+      template_version)
     values (
       wanted.session_id, caller, wanted.original_prompt, wanted.video_duration, wanted.frame_count,
-      wanted.style, wanted.mood, wanted.template_id)
+      wanted.style, wanted.mood, wanted.template_id, wanted.template_version)
     on conflict (session_id) do nothing;
   is_new := found;
   -- One save of a session at a time; whoever waited here sees what the other one committed.
@@ -81,11 +85,6 @@ begin
     raise exception using errcode = 'PT412', message = 'version_conflict',
       detail = jsonb_build_object('currentVersion', stored.version)::text;
   end if;
-
-  delete from public.video_frames
-    where session_id = wanted.session_id
-      and frame_number not in (select (f ->> 'frame_number')::integer from jsonb_array_elements(p_frames) f);
-  get diagnostics removed = row_count;
 
   with facts as materialized (select * from private.image_facts(paths))
   insert into public.video_frames as kept (
@@ -117,22 +116,28 @@ begin
       excluded.placeholder);
   get diagnostics changed = row_count;
 
+  -- Only now: that a frame of the session has it is what lets an editor use an image from another one's folder.
+  delete from public.video_frames
+    where session_id = wanted.session_id
+      and frame_number not in (select (f ->> 'frame_number')::integer from jsonb_array_elements(p_frames) f);
+  get diagnostics removed = row_count;
+
   if not is_new and (
       changed > 0 or removed > 0
       or (stored.original_prompt, stored.video_duration, stored.frame_count, stored.style, stored.mood,
-          stored.template_id)
+          stored.template_id, stored.template_version)
         is distinct from (wanted.original_prompt, wanted.video_duration, wanted.frame_count, wanted.style,
-          wanted.mood, wanted.template_id)) then
+          wanted.mood, wanted.template_id, wanted.template_version)) then
     update public.video_sessions set
       original_prompt = wanted.original_prompt, video_duration = wanted.video_duration,
       frame_count = wanted.frame_count, style = wanted.style, mood = wanted.mood,
-      template_id = wanted.template_id, version = stored.version + 1
+      template_id = wanted.template_id, template_version = wanted.template_version, version = stored.version + 1
       where session_id = wanted.session_id
       returning * into stored;
   end if;
 
   select jsonb_build_object(
-      'session', to_jsonb(stored),
+      'session', to_jsonb(stored) || jsonb_build_object('caller_role', private.role_in(stored.session_id)),
       'frames', (
         select jsonb_agg(to_jsonb(f) order by f.frame_number)
         from public.video_frames f where f.session_id = wanted.session_id))

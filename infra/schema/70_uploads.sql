@@ -138,6 +138,27 @@ comment on function public.announce_uploads(jsonb, text, text) is
 revoke execute on function public.announce_uploads(jsonb, text, text) from public, anon;
 grant execute on function public.announce_uploads(jsonb, text, text) to authenticated, service_role;
 
+create or replace function private.usable_upload(p_upload_id uuid, p_kind text, p_path text) returns text
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  upload public.uploads;
+begin
+  select * into upload from public.uploads where id = p_upload_id and user_id = (select auth.uid())::text;
+  if not found then
+    raise exception using errcode = 'PT404', message = 'upload_not_found';
+  elsif upload.kind <> p_kind or upload.status <> 'ready' then
+    raise exception using errcode = 'PT422', message = 'upload_not_usable',
+      detail = jsonb_build_object('errors', jsonb_build_array(jsonb_build_object(
+        'path', p_path, 'message', format('must be a ready upload of the kind `%s`', p_kind))))::text;
+  end if;
+  return upload.result ->> 'path';
+end $$;
+comment on function private.usable_upload(uuid, text, text) is
+  'The name in the media bucket of a ready upload of the caller''s, of this kind; `p_path` is the field that names it.';
+
+revoke execute on function private.usable_upload(uuid, text, text) from public, anon;
+grant execute on function private.usable_upload(uuid, text, text) to authenticated, service_role;
+
 create or replace function public.claim_upload(p_id uuid, p_worker text, p_lease_seconds integer) returns jsonb
 language plpgsql security invoker set search_path = '' as $$
 declare

@@ -6,11 +6,14 @@ language sql stable security invoker set search_path = '' as $$
   select o.name, (o.metadata ->> 'size')::bigint
   from storage.objects o
   where o.bucket_id = 'videomaker'
-    and o.name ~ '^[^/]+/(frames|thumbnails|clips|audio)/'
+    and o.name ~ '^[^/]+/(frames|thumbnails|clips|audio|videos|exports)/'
     and o.created_at < now() - p_older_than
     and o.name > p_after
     and not exists (select from public.video_frames f where f.image_path = o.name)
     and not exists (select from public.video_frames f where f.thumbnail_path = o.name)
+    and not exists (select from public.video_frames f where f.clip_path = o.name)
+    and not exists (select from public.video_clips c where c.video_path = o.name)
+    and not exists (select from public.final_videos v where v.files @> array[o.name])
     and not exists (
       select from public.uploads u
       where u.status = 'ready' and u.kind <> 'frame' and u.result ->> 'path' = o.name)

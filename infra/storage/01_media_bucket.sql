@@ -6,7 +6,7 @@ values (
   'videomaker', 'videomaker', coalesce(current_setting('videomaker.bucket_access', true), 'public') <> 'private',
   524288000,
   array['image/webp', 'image/jpeg', 'image/png', 'image/gif', 'image/avif', 'video/mp4', 'audio/mpeg', 'audio/mp4',
-        'audio/wav', 'audio/ogg', 'audio/flac', 'video/webm', 'text/vtt'])
+        'audio/wav', 'audio/ogg', 'audio/flac', 'video/webm', 'text/vtt', 'application/zip'])
 on conflict (id) do update set
   public = case
     when coalesce(current_setting('videomaker.bucket_access', true), '') = '' then storage.buckets.public

@@ -1,6 +1,6 @@
 """How large the frames of an AVIF file are, by the AV1 streams themselves: the boxes around them may say less.
 
-Formats: ISO 14496-12 (boxes), 23008-12 (items), and the AV1 bitstream specification, sections 5.3 to 5.5.
+Formats: ISO 14496-12 (boxes), 23008-12 (items), and the AV1 bitstream specification, sections 5.3 to 5.5 and 6.4.2.
 """
 
 from collections.abc import Iterator
@@ -9,14 +9,24 @@ from typing import Final, NamedTuple
 _SEQUENCE_HEADER: Final = 1
 _OPERATING_POINT_BITS: Final = 12
 _HIGH_LEVEL: Final = 7
+_PROFESSIONAL: Final = 2
+_SRGB: Final = (1, 13, 0)  # primaries, transfer and matrix of pictures that are stored as RGB
 
 
 class FrameSize(NamedTuple):
-    """The size that a stream announces, and the largest that its frames could choose instead."""
+    """The size that a stream announces, the largest that its frames could choose instead, and its samples."""
 
     width: int
     height: int
     largest: tuple[int, int]
+    sample_bytes: int
+    samples_per_pixel: float
+    """1 without colour, as a picture's transparency is stored; 1.5, 2 or 3 with it."""
+
+    @property
+    def plane_bytes(self) -> int:
+        """What the decoded planes take."""
+        return round(self.width * self.height * self.samples_per_pixel) * self.sample_bytes
 
 
 def frame_sizes(data: bytes) -> Iterator[FrameSize]:
@@ -111,7 +121,8 @@ def _sequence_headers(stream: bytes) -> Iterator[bytes]:
 
 def _frame_size(sequence_header: bytes) -> FrameSize:
     bits = _Bits(sequence_header)
-    bits.read(4)
+    profile = bits.read(3)
+    bits.read(1)
     reduced = bits.read(1)
     if reduced:
         bits.read(5)
@@ -119,7 +130,46 @@ def _frame_size(sequence_header: bytes) -> FrameSize:
         _skip_operating_points(bits)
     width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
     width, height = bits.read(width_bits) + 1, bits.read(height_bits) + 1
-    return FrameSize(width, height, (width, height) if reduced else (1 << width_bits, 1 << height_bits))
+    largest = (width, height) if reduced else (1 << width_bits, 1 << height_bits)
+    _skip_tools(bits, reduced=bool(reduced))
+    return FrameSize(width, height, largest, *_samples(bits, profile))
+
+
+def _skip_tools(bits: "_Bits", *, reduced: bool) -> None:
+    """Skip what stands between the size and the colours: which coding tools the stream uses."""
+    if not reduced and bits.read(1):
+        bits.read(7)
+    bits.read(3)
+    if not reduced:
+        bits.read(4)
+        ordered = bits.read(1)
+        bits.read(2 * ordered)
+        chosen_by_frame = bits.read(1)
+        if (chosen_by_frame or bits.read(1)) and not bits.read(1):
+            bits.read(1)
+        bits.read(3 * ordered)
+    bits.read(3)
+
+
+def _samples(bits: "_Bits", profile: int) -> tuple[int, float]:
+    """Return the bytes of a sample and the samples of a pixel, from a colour configuration."""
+    high = bits.read(1)
+    twelve = profile == _PROFESSIONAL and high and bits.read(1)
+    grey = profile != 1 and bits.read(1)
+    described = bits.read(1)
+    colours = tuple(bits.read(8) for _ in range(3)) if described else ()
+    if grey:
+        per_pixel = 1.0
+    elif colours == _SRGB or profile == 1:
+        per_pixel = 3.0
+    elif profile == 0:
+        per_pixel = 1.5
+    elif not twelve:
+        per_pixel = 2.0
+    else:
+        bits.read(1)
+        per_pixel = (1.5 if bits.read(1) else 2.0) if bits.read(1) else 3.0
+    return 1 + high, per_pixel
 
 
 def _skip_operating_points(bits: "_Bits") -> None:

@@ -3,12 +3,12 @@
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from shared.errors import AppError
-from shared.images.avif import frame_sizes
+from shared.images.avif import FrameSize, frame_sizes
 
 Format = Literal["PNG", "JPEG", "WEBP", "GIF", "AVIF"]
 
@@ -16,6 +16,8 @@ MAX_PIXELS: Final = 40_000_000
 # Only streams of several frames may choose another size for a frame than they announce, rounded up to powers of 2.
 _MAX_FRAME_PIXELS: Final = 4 * MAX_PIXELS
 _MAX_INTERLACED_BYTES: Final = 200_000_000
+# Decoded planes, the pixels made of them and Pillow's copy are held at once: with more, 512 MB would not do.
+_MAX_AVIF_BYTES: Final = 421_000_000
 _PNG_CHANNELS: Final = {2: 3, 4: 2, 6: 4}
 _MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024
 # Each scan of a progressive JPEG costs a pass over the whole image, however short. Encoders write about ten.
@@ -228,10 +230,20 @@ def _palette_bytes(flags: int) -> int:
 def read_avif(data: bytes) -> ImageFile:
     """Return the AVIF as the still picture that it is, or that its animation begins with."""
     try:
-        for width, height, largest in frame_sizes(data):
-            check_dimensions(width, height)
-            if largest[0] * largest[1] > _MAX_FRAME_PIXELS:
-                raise AppError("unsupported_image_type", "The AVIF hides how large it is. Save it again as WebP.")
+        pictures = list(frame_sizes(data))
     except (LookupError, ValueError) as error:
         raise AppError("image_truncated") from error
+    for picture in pictures:
+        check_dimensions(picture.width, picture.height)
+        if picture.largest[0] * picture.largest[1] > _MAX_FRAME_PIXELS:
+            raise AppError("unsupported_image_type", "The AVIF hides how large it is. Save it again as WebP.")
+    if _decoding_bytes(pictures) > _MAX_AVIF_BYTES:
+        raise AppError("too_many_pixels", "An AVIF of this depth may have 32 megapixels at most. Scale it down first.")
     return ImageFile("AVIF", data[:8] + b"avif" + data[12:])
+
+
+def _decoding_bytes(pictures: Sequence[FrameSize]) -> int:
+    """Return what decoding holds at once; tiles count together, and a picture without colour is transparency."""
+    coloured = [one for one in pictures if one.samples_per_pixel > 1] or pictures
+    pixels = sum(one.width * one.height for one in coloured)
+    return sum(one.plane_bytes for one in pictures) + pixels * (7 if len(coloured) == len(pictures) else 8)

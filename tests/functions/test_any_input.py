@@ -53,7 +53,7 @@ def storyboards(subject: str) -> st.SearchStrategy[dict[str, Any]]:
             "frameCount": one_of(1, 2),
             "style": one_of("noir"),
             "mood": one_of("calm"),
-            "templateId": one_of("t", None),
+            "templateId": one_of("anime", None),
             "extra": JSON,
         },
     )

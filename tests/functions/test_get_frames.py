@@ -94,7 +94,7 @@ def test_a_full_last_page_has_no_cursor(alice: User) -> None:
     assert alice.read(given["sessionId"], limit=2, cursor=first["nextCursor"]).json["nextCursor"] is None
 
 
-@pytest.mark.parametrize("cursor", ["x", "ZnJhbWU6", "ZnJhbWU6LTE", "%00", "é", "ZnJhbWU6OTk5OTk5OTk5OTk5"])
+@pytest.mark.parametrize("cursor", ["x", "ZnJhbWU6", "%00", "é", "W10", "MQ", "e30"])
 def test_a_cursor_that_is_not_ours_is_refused(alice: User, cursor: str) -> None:
     given = storyboard(alice.subject)
     alice.save(given)

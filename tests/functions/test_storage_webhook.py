@@ -103,6 +103,22 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "mime_type", "verdict"),
+    [
+        (f"exports/{'0a' * 16}.zip", b"PK\3\4" + bytes(64), "application/zip", "kept"),
+        (f"exports/{'0a' * 16}.zip", HTML, "application/zip", "rejected"),
+        (f"exports/{'0a' * 16}.zip", b"PK\3\4" + bytes(64), "image/png", "rejected"),
+        ("exports/mine.zip", b"PK\3\4" + bytes(64), "application/zip", "rejected"),
+        (f"frames/{'0a' * 16}.zip", b"PK\3\4" + bytes(64), "application/zip", "rejected"),
+    ],
+)
+def test_a_zip_file_is_kept_where_history_puts_its_exports(
+    bucket: Bucket, name: str, data: bytes, mime_type: str, verdict: str
+) -> None:
+    assert outcome(told_of(bucket.row(bucket.put(name, data, mime_type)))) == verdict
+
+
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_no_good_image_is_removed_and_noted(bucket: Bucket, kind: str) -> None:
     data, code = REFUSED[kind]

@@ -4,6 +4,7 @@
 """
 
 import json
+import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,21 +27,29 @@ OPERATIONS = ("select", "insert", "update", "delete")
 # What the owner of the rows may do. Nobody else may do anything.
 OWNER_MAY: dict[str, set[str]] = {
     "video_sessions": {"select", "insert", "update", "delete"},
+    "session_members": {"select"},
     "video_frames": {"select", "insert", "update", "delete"},
     "final_videos": {"select"},
     "video_clips": {"select"},
     "idempotency_keys": {"select", "insert", "update", "delete"},
     "uploads": {"select", "insert"},
+    "share_links": {"select", "insert", "update"},
+    "webhook_endpoints": {"select", "insert", "update", "delete"},
+    "webhook_deliveries": {"select"},
 }
 CHANGES: dict[str, dict[str, object]] = {
     "video_sessions": {"mood": "changed"},
+    "session_members": {"role": "editor"},
     "video_frames": {"mood": "changed"},
     "final_videos": {"status": "canceled"},
     "video_clips": {"status": "canceled"},
     "idempotency_keys": {"request_hash": "changed"},
     "uploads": {"status": "rejected"},
+    "share_links": {"revoked_at": "2000-01-01T00:00:00Z"},
+    "webhook_endpoints": {"url": "https://changed.example/"},
+    "webhook_deliveries": {"status": "failed"},
 }
-BY_USER = ("idempotency_keys", "uploads")
+BY_USER = ("idempotency_keys", "uploads", "webhook_endpoints", "webhook_deliveries")
 
 
 @dataclass
@@ -78,6 +87,10 @@ class World:
             (self.session_id, owner),
         )
         self.database.execute(
+            "insert into public.session_members (session_id, email, role) values (%s, 'invited@example.com', 'viewer')",
+            (self.session_id,),
+        )
+        self.database.execute(
             "insert into public.video_frames (session_id, frame_number, timestamp, image_url, description, prompt)"
             " values (%s, 1, '0s', %s, 'd', 'p')",
             (self.session_id, f"{owner}/frames/frame_1_0123456789abcdef.webp"),
@@ -94,6 +107,16 @@ class World:
         self.database.execute(
             "insert into public.uploads (user_id, kind, content_type, bytes) values (%s, 'audio', 'audio/mpeg', 1)",
             (owner,),
+        )
+        self.database.execute(
+            "insert into public.share_links (session_id, token_hash, created_by) values (%s, %s, %s)",
+            (self.session_id, secrets.token_hex(32), owner),
+        )
+        self.database.execute(
+            "with endpoint as (insert into public.webhook_endpoints (user_id, url) values (%s, 'https://r.example/')"
+            " returning endpoint_id) insert into public.webhook_deliveries (user_id, endpoint_id, event_id, type,"
+            " payload) select %s, endpoint_id, 'evt_1', 'ping', '{}' from endpoint",
+            (owner, owner),
         )
 
 
@@ -123,7 +146,7 @@ def attempt(world: World, person: str, table: str, operation: str) -> bool:
     column = "session_id" if "session_id" in before[0] else "user_id"
     only = {column: f"eq.{before[0][column]}"}
     if operation == "select":
-        answer = world.request(person, "GET", path, params=only)
+        answer = world.request(person, "GET", path, params=only | {"select": column})
         return answer.status_code == 200 and len(answer.json()) == 1
     if operation == "insert":
         world.request(person, "POST", path, json=another(world, table, before[0]))
@@ -145,6 +168,7 @@ def another(world: World, table: str, row: dict[str, Any]) -> dict[str, object]:
     rows: dict[str, dict[str, object]] = {
         "video_sessions": {"session_id": str(uuid.uuid4()), "user_id": world.subjects["owner"], "original_prompt": "p",
                            "video_duration": 5, "frame_count": 1, "style": "s", "mood": "m"},
+        "session_members": {"session_id": world.session_id, "email": "another@example.com", "role": "editor"},
         "video_frames": {"session_id": world.session_id, "frame_number": 2, "timestamp": "0s", "description": "d",
                          "image_url": row.get("image_url"), "prompt": "p"},
         "final_videos": {"session_id": world.session_id},
@@ -152,6 +176,11 @@ def another(world: World, table: str, row: dict[str, Any]) -> dict[str, object]:
                         "frame_number": 2, "start_seconds": 0, "duration_seconds": 5},
         "idempotency_keys": {"user_id": world.subjects["owner"], "key": "another", "request_hash": "h"},
         "uploads": {"user_id": world.subjects["owner"], "kind": "audio", "content_type": "audio/mpeg", "bytes": 1},
+        "share_links": {"session_id": world.session_id, "token_hash": secrets.token_hex(32),
+                        "created_by": world.subjects["owner"]},
+        "webhook_endpoints": {"user_id": world.subjects["owner"], "url": "https://another.example/"},
+        "webhook_deliveries": {"user_id": world.subjects["owner"], "endpoint_id": row.get("endpoint_id"),
+                               "event_id": "evt_2", "type": "ping", "payload": {}},
     }  # fmt: skip
     return rows[table]
 
@@ -327,10 +356,15 @@ def test_functions_of_the_private_schema_cannot_be_called(world: World) -> None:
 ARGUMENTS: dict[str, dict[str, object]] = {
     "save_storyboard": {"p_session": {}, "p_frames": []},
     "check_storyboard": {"p_session_id": "x", "p_if_version": None, "p_image_paths": []},
+    "create_share": {"p_share": {}, "p_nonce": "x"},
+    "list_shares": {"p_session_id": "x", "p_before": None, "p_limit": 1},
+    "revoke_share": {"p_share_id": "00000000-0000-0000-0000-000000000000"},
+    "open_share": {"p_viewer": "x", "p_address": "x", "p_password_hash": None},
+    "forget_share_visits": {},
 }
 
 
-def test_anonymous_callers_cannot_save(world: World) -> None:
+def test_anonymous_callers_can_call_nothing(world: World) -> None:
     for name, arguments in ARGUMENTS.items():
         answer = world.request("anon", "POST", f"/rest/v1/rpc/{name}", json=arguments)
         assert answer.status_code == 401

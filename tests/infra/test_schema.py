@@ -179,6 +179,12 @@ LEGAL = {
         "ready": set(),
         "rejected": set(),
     },
+    "webhook_deliveries": {
+        "pending": {"delivering", "failed"},
+        "delivering": {"pending", "delivered", "failed"},
+        "delivered": set(),
+        "failed": set(),
+    },
     "video_clips": {
         "queued": {"rendering", "completed", "failed", "canceled"},
         "rendering": {"queued", "completed", "failed", "canceled"},
@@ -214,6 +220,8 @@ def row_with_status(database: Database, table: str, status: str) -> object:
         "video_sessions": "select id from public.video_sessions where session_id = 's' and status = %s",
         "uploads": "insert into public.uploads (user_id, kind, content_type, bytes, status)"
         " values ('u', 'audio', 'audio/mpeg', 1, %s) returning id",
+        "webhook_deliveries": "insert into public.webhook_deliveries (user_id, url, event_id, type, payload, status)"
+        " values ('u', 'https://r.example/', 'evt_1', 'ping', '{}', %s) returning id",
         "final_videos": "insert into public.final_videos (session_id, status) values ('s', %s) returning id",
         "video_clips": "with video as (insert into public.final_videos (session_id) values ('s') returning id)"
         " insert into public.video_clips (session_id, final_video_id, clip_number, frame_number, start_seconds,"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import pyvips
 from PIL import Image
 
 from infra.local.fuzz import PEAK_BYTES
@@ -74,6 +75,41 @@ def test_40_megapixels_take_less_than_512_mb_where_libvips_is_not_installed(kind
     outcome, peak = run(LARGEST[kind](), tmp_path, "without libvips")
     assert outcome == "1920 x 1200"
     assert peak < PEAK
+
+
+def avif(size: tuple[int, int], bands: int, bits: int, *, subsampled: bool) -> bytes:
+    """Return an AVIF as Pillow writes none: of 8, 10 or 12 bits, with or without every sample of its colours."""
+    noise = pyvips.Image.gaussnoise(*size, sigma=20 << bits - 8, mean=128 << 16 - 8 if bits > 8 else 128)
+    samples = noise.cast("ushort" if bits > 8 else "uchar")
+    picture = samples.bandjoin([samples] * (bands - 1)).copy(interpretation="rgb16" if bits > 8 else "srgb")
+    mode = "on" if subsampled else "off"
+    written: bytes = picture.heifsave_buffer(compression="av1", bitdepth=bits, Q=30, effort=0, subsample_mode=mode)
+    return written
+
+
+@pytest.mark.parametrize(
+    ("size", "bands", "bits", "subsampled"),
+    [
+        ((8_000, 5_000), 3, 8, False),
+        ((8_000, 5_000), 4, 8, True),
+        ((8_000, 5_000), 3, 10, True),
+        ((7_000, 5_000), 4, 8, False),
+        ((6_400, 5_000), 3, 12, False),
+    ],
+)
+def test_avif_of_any_depth_takes_less_than_512_mb(
+    size: tuple[int, int], bands: int, bits: int, subsampled: bool, tmp_path: Path
+) -> None:
+    outcome, peak = run(avif(size, bands, bits, subsampled=subsampled), tmp_path)
+    assert outcome.startswith("1920 x ")
+    assert peak < PEAK
+
+
+@pytest.mark.parametrize(("bands", "bits"), [(4, 8), (3, 10), (3, 12), (4, 12)])
+def test_avif_whose_depth_would_take_more_is_refused_undecoded(bands: int, bits: int, tmp_path: Path) -> None:
+    outcome, peak = run(avif((8_000, 5_000), bands, bits, subsampled=False), tmp_path)
+    assert outcome == "too_many_pixels"
+    assert peak < 128 * 1024 * 1024
 
 
 def test_avif_that_understates_its_size_stays_within_the_bounds(tmp_path: Path) -> None:

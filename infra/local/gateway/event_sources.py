@@ -15,7 +15,7 @@ from infra.local.gateway.errors import FunctionFailedError, GatewayError
 from infra.local.gateway.events import serialise
 from infra.local.gateway.logs import log
 from infra.local.gateway.queue_client import QueueClient, QueueError
-from infra.local.gateway.queues import EventSource
+from infra.local.gateway.queues import DEFAULT_CONCURRENCY, EventSource
 from infra.local.gateway.sqs_events import failed_messages, to_event
 
 if TYPE_CHECKING:
@@ -55,15 +55,19 @@ class EventSources:
 
 
 class Poller:
-    """Receives the messages of one queue for one function, from now until it is closed."""
+    """Receives the messages of one queue for one function, from now until it is closed.
+
+    So many batches at a time as are deployed, but no more than this machine has cores, or two.
+    """
 
     def __init__(self, function_name: str, source: EventSource, service: Service, environments: Environments) -> None:
         self._function_name = function_name
         self._source = source
         self._service = service
         self._environments = environments
-        self._queue = QueueClient(source.queue, threads=source.concurrency + 2)
-        self._free = asyncio.Semaphore(source.concurrency)
+        at_once = min(source.concurrency, max(DEFAULT_CONCURRENCY, os.cpu_count() or 1))
+        self._queue = QueueClient(source.queue, threads=at_once + 2)
+        self._free = asyncio.Semaphore(at_once)
         self._batches: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
         self._is_reachable = True

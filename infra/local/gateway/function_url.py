@@ -47,7 +47,8 @@ class FunctionUrls:
         started = time.perf_counter()
         response, problem = await self._invoke(request, function)
         milliseconds = (time.perf_counter() - started) * 1000
-        line = f"{request.method} {request.url.path} {response.status} {milliseconds:.0f} ms {problem}"
+        # What follows the function's name is not written down: it may hold the token of a share link.
+        line = f"{request.method} /api/{function.name} {response.status} {milliseconds:.0f} ms {problem}"
         log(function.name, line.rstrip())
         return response.with_headers(function.cors.response_headers(origin)) if function.cors else response
 

@@ -1,0 +1,72 @@
+"""What the work costs in US dollars: one table of prices, and estimates by it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for one unit; where and when that was read."""
+
+    dollars: float
+    unit: str
+    source: str
+    read: str
+
+
+_LAMBDA: Final = "https://aws.amazon.com/lambda/pricing/"
+_SQS: Final = "https://aws.amazon.com/sqs/pricing/"
+_SUPABASE: Final = "https://supabase.com/pricing"
+
+# Of us-east-1, and of Supabase's Pro plan beyond what it includes.
+PRICES: Final = {
+    "lambda_gb_second": Price(0.0000166667, "GB-second on x86", _LAMBDA, "2026-11"),
+    "lambda_request": Price(0.20e-6, "request", _LAMBDA, "2026-11"),
+    "sqs_request": Price(0.40e-6, "request to a standard queue", _SQS, "2026-11"),
+    "storage_gb_month": Price(0.021, "GB kept for a month", _SUPABASE, "2026-11"),
+    "egress_gb": Price(0.09, "GB sent", _SUPABASE, "2026-11"),
+}
+
+RENDER_MEMORY_MB: Final = 3008  # as in serverless.yml; 1769 are one vCPU
+MERGE_MEMORY_MB: Final = 1769
+PARALLEL_RENDERERS: Final = 50
+
+_REQUESTS_PER_MESSAGE: Final = 3  # sent, received, deleted
+_RENDER_SECONDS: Final = 1.0  # for any clip: fetch, begin, store
+_RENDER_SECONDS_PER_MEGAPIXEL: Final = 0.016  # of output
+_MERGE_SECONDS: Final = 3.0  # for any video: poster and preview too
+_MERGE_SECONDS_PER_MEGAPIXEL: Final = 0.0004
+
+
+class Work(NamedTuple):
+    """How long one worker takes, and what that costs."""
+
+    seconds: float
+    dollars: float
+
+
+def worker_dollars(seconds: float, memory_mb: int) -> float:
+    """Return what one message costs that a worker of this size was busy with for so long."""
+    compute = seconds * memory_mb / 1024 * PRICES["lambda_gb_second"].dollars
+    return compute + PRICES["lambda_request"].dollars + _REQUESTS_PER_MESSAGE * PRICES["sqs_request"].dollars
+
+
+def rendering(frames: int, width: int, height: int) -> Work:
+    """Estimate the rendering of one clip."""
+    seconds = _RENDER_SECONDS + frames * width * height / 1e6 * _RENDER_SECONDS_PER_MEGAPIXEL
+    return Work(seconds, worker_dollars(seconds, RENDER_MEMORY_MB))
+
+
+def merging(frames: int, width: int, height: int) -> Work:
+    """Estimate the merge of a whole video."""
+    seconds = _MERGE_SECONDS + frames * width * height / 1e6 * _MERGE_SECONDS_PER_MEGAPIXEL
+    return Work(seconds, worker_dollars(seconds, MERGE_MEMORY_MB))
+
+
+def elapsing(clips: Sequence[Work], merge: Work) -> float:
+    """Return how many seconds pass until all is done, with as many renderers at once as are deployed."""
+    if not clips:
+        return merge.seconds
+    seconds = [clip.seconds for clip in clips]
+    return max(*seconds, sum(seconds) / PARALLEL_RENDERERS) + merge.seconds
