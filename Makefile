@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 NPM_PLATFORM := $(if $(filter Darwin,$(shell uname -s)),--cpu=x64)
 NPM := infra/local/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test browser check format bench fuzz invoke migrate lock clean help
+.PHONY: demo up status reset test browser check format bench fuzz package invoke migrate lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
 
 fuzz: $(INSTALLED) ## Feed mutated files to the image decoders (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz
+
+package: $(INSTALLED) ## Build each function's artifact in build/ (ARCH=x86_64 or arm64, FUNCTIONS="a b")
+	@ARCH="$(ARCH)" $(RUN) -m infra.package $(FUNCTIONS)
 
 invoke: $(INSTALLED) ## Run one handler by hand (FUNCTION=upload_image EVENT=tests/events/upload_image.json)
 	@$(RUN) -m infra.local invoke $(FUNCTION) $(EVENT)
