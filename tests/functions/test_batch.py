@@ -12,7 +12,7 @@ from tests.client import Answer, Client, JsonObject
 from tests.people import User
 from tests.shared.image_files import encoded
 from tests.storyboards import frame, storyboard
-from tests.videos import SMALL, Queues, picture, stored_storyboard, use
+from tests.videos import SMALL, Queues, picture, stored_storyboard
 
 Database = psycopg.Connection[Any]
 
@@ -22,13 +22,6 @@ TEMPLATE: JsonObject = {
     "storyboard": {"style": "flat", "mood": "warm", "videoDuration": 1, "prompt": "Hello {{name}}"},
     "fields": {"properties": {"name": {"type": "string", "maxLength": 20}}, "required": ["name"]},
 }
-
-
-@pytest.fixture
-def queues(function_environment: pytest.MonkeyPatch) -> Queues:
-    found = Queues.made()
-    use(found, function_environment)
-    return found
 
 
 @pytest.fixture
