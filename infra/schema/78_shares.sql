@@ -175,5 +175,4 @@ revoke execute on function
 grant execute on function
   public.create_share(jsonb, text, text, text), public.list_shares(text, bigint, integer), public.revoke_share(uuid)
   to authenticated, service_role;
-grant execute on function private.described_shares(bigint[])
-  to authenticated, service_role;
+grant execute on function private.described_shares(bigint[]) to authenticated, service_role;

@@ -1,6 +1,5 @@
 """A small world of people, rows and files, in which anybody can try anything through the real API with real tokens."""
 
-import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +42,14 @@ PEOPLE: Final = (
     Person("invited"),  # has not accepted
     Person("stranger"),
     Person("guest", claims={"is_anonymous": True, "app_metadata": {"provider": "guest"}}),
+    *(
+        Person(
+            f"{scope}_key",
+            acts_for="owner",
+            claims={"app_metadata": {"provider": "api_key", "key": f"{scope}key".ljust(12, "0")}},
+        )
+        for scope in ("read", "write", "render", "revoked")
+    ),
     Person("anon"),  # nobody: the project's public key alone
 )
 
@@ -52,8 +59,8 @@ class Row:
     """One row that belongs to the owner or its session; `{names}` stand for subjects and ids of the world."""
 
     table: str
-    make: str
-    """The statements that put it there; it goes with its session, or they begin by removing it."""
+    insert: str
+    """The statement that puts it there."""
     key: Mapping[str, str]
     """Columns that find it."""
     another: Mapping[str, object]
@@ -64,7 +71,7 @@ class Row:
 ROWS: Final = {
     "video_sessions": Row(
         "video_sessions",
-        "delete from public.video_sessions where user_id = '{owner}'; insert into public.video_sessions"
+        "insert into public.video_sessions"
         " (session_id, user_id, original_prompt, video_duration, frame_count, style, mood)"
         " values ('{session}', '{owner}', 'p', 5, 1, 's', 'm')",
         key={"session_id": "{session}"},
@@ -132,64 +139,90 @@ ROWS: Final = {
     ),
     "idempotency_keys": Row(
         "idempotency_keys",
-        "delete from public.idempotency_keys where user_id = '{owner}';"
-        " insert into public.idempotency_keys (user_id, key, request_hash) values ('{owner}', 'k', 'h')",
+        "insert into public.idempotency_keys (user_id, key, request_hash) values ('{owner}', 'k', 'h')",
         key={"user_id": "{owner}", "key": "k"},
         another={"user_id": "{owner}", "key": "another", "request_hash": "h"},
         change={"request_hash": "changed"},
     ),
+    "api_keys": Row(
+        "api_keys",
+        "insert into public.api_keys (prefix, key_hash, user_id, name, scopes)"
+        " select rpad(scope || 'key', 12, '0'), repeat('0', 64), '{owner}', scope, array[scope]"
+        " from unnest(array['read', 'write', 'render']) as scope",
+        key={"prefix": "readkey00000"},
+        another={
+            "prefix": "another00000", "key_hash": "0" * 64, "user_id": "{owner}", "name": "another", "scopes": ["read"],
+        },
+        change={"name": "changed"},
+    ),
     "uploads": Row(
         "uploads",
-        "delete from public.uploads where user_id = '{owner}';"
-        " insert into public.uploads (user_id, kind, content_type, bytes) values ('{owner}', 'audio', 'audio/mpeg', 1)",
+        "insert into public.uploads (user_id, kind, content_type, bytes) values ('{owner}', 'audio', 'audio/mpeg', 1)",
         key={"user_id": "{owner}"},
         another={"user_id": "{owner}", "kind": "audio", "content_type": "audio/mpeg", "bytes": 1},
         change={"status": "rejected"},
     ),
     "video_templates": Row(
         "video_templates",
-        "delete from public.video_templates where user_id = '{owner}';"
-        " insert into public.video_templates (template_id, user_id, name) values ('{session}', '{owner}', 'n')",
-        key={"template_id": "{session}"},
+        "insert into public.video_templates (user_id, name) values ('{owner}', 'mine')",
+        key={"user_id": "{owner}", "name": "mine"},
         another={"user_id": "{owner}", "name": "another"},
-        change={"name": "changed"},
+        change={"description": "changed"},
+    ),
+    "video_templates: built in": Row(
+        "video_templates",
+        "select 1",
+        key={"template_id": "anime"},
+        another={"user_id": None, "name": "another"},
+        change={"description": "changed"},
     ),
     "video_template_versions": Row(
         "video_template_versions",
         "insert into public.video_template_versions"
         " (template_id, version, name, description, video, storyboard, fields)"
-        " values ('{session}', 9, 'n', '', '{}', '{}', '{}')",
-        key={"template_id": "{session}", "version": "9"},
-        another={
-            "template_id": "{session}", "version": 10, "name": "n", "description": "", "video": {}, "storyboard": {},
-            "fields": {},
-        },
-        change={"name": "changed"},
+        " select template_id, 7, 'old', '', '{}', '{}', '{}' from public.video_templates where user_id = '{owner}'",
+        key={"name": "old"},
+        another={"template_id": "anime", "version": 9, "name": "another", "description": "", "video": {},
+                 "storyboard": {}, "fields": {}},
+        change={"description": "changed"},
     ),
-    "webhook_endpoints": Row(
-        "webhook_endpoints",
-        "delete from public.webhook_endpoints where user_id = '{owner}';"
-        " insert into public.webhook_endpoints (user_id, url) values ('{owner}', 'https://r.example/')",
+    "batches": Row(
+        "batches",
+        "insert into public.batches (user_id) values ('{owner}')",
         key={"user_id": "{owner}"},
-        another={"user_id": "{owner}", "url": "https://another.example/"},
-        change={"url": "https://changed.example/"},
+        another={"user_id": "{owner}"},
+        change={"max_cost": 1},
     ),
-    "webhook_deliveries": Row(
-        "webhook_deliveries",
-        "delete from public.webhook_deliveries where user_id = '{owner}';"
-        " insert into public.webhook_deliveries (user_id, endpoint_id, event_id, type, payload)"
-        " select user_id, endpoint_id, 'evt_1', 'ping', '{}' from public.webhook_endpoints where user_id = '{owner}'",
-        key={"user_id": "{owner}"},
-        another={"user_id": "{owner}", "url": "https://r.example/", "event_id": "evt_2", "type": "ping", "payload": {}},
-        change={"status": "failed"},
+    "batch_items": Row(
+        "batch_items",
+        "insert into public.batch_items (batch_id, item_number, session_id)"
+        " select batch_id, 1, '{session}' from public.batches where user_id = '{owner}'",
+        key={"session_id": "{session}"},
+        another={"batch_id": "{new}", "item_number": 2},
+        change={"item_number": 3},
     ),
     "share_links": Row(
         "share_links",
         "insert into public.share_links (session_id, token_hash, created_by)"
         " values ('{session}', encode(sha256('{session}'), 'hex'), '{owner}')",
         key={"session_id": "{session}"},
-        another={"session_id": "{session}", "token_hash": "{hash}", "created_by": "{self}"},
+        another={"session_id": "{session}", "token_hash": "0" * 64, "created_by": "{self}"},
         change={"revoked_at": "2000-01-01T00:00:00Z"},
+    ),
+    "webhook_endpoints": Row(
+        "webhook_endpoints",
+        "insert into public.webhook_endpoints (user_id, url) values ('{owner}', 'https://r.example/')",
+        key={"user_id": "{owner}"},
+        another={"user_id": "{owner}", "url": "https://another.example/"},
+        change={"url": "https://changed.example/"},
+    ),
+    "webhook_deliveries": Row(
+        "webhook_deliveries",
+        "insert into public.webhook_deliveries (user_id, endpoint_id, event_id, type, payload)"
+        " select user_id, endpoint_id, 'evt_1', 'ping', '{}' from public.webhook_endpoints where user_id = '{owner}'",
+        key={"user_id": "{owner}", "event_id": "evt_1"},
+        another={"user_id": "{owner}", "event_id": "evt_2", "type": "ping", "payload": {}},
+        change={"status": "failed"},
     ),
 }  # fmt: skip
 
@@ -216,23 +249,27 @@ class World:
 
     def fresh(self) -> None:
         """Put every row, as it was meant to be, into a new session."""
+        for row in ROWS.values():
+            if "user_id" in row.another:
+                self.database.execute(f"delete from public.{row.table} where user_id = %s", (self.names["owner"],))
         self.names["session"] = str(uuid.uuid4())
         for row in ROWS.values():
-            self.database.execute(self._filled(row.make))
+            self.database.execute(self._filled(row.insert))
 
     def request(self, person: str, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"apikey": self.tokens["anon"], "Authorization": f"Bearer {self.tokens[person]}"}
         return self._client.request(method, path, headers=headers | more.pop("headers", {}), **more)
 
-    def another(self, name: str, person: str = "owner", **changed: object) -> dict[str, object]:
-        """Return one more row of this kind, as the person would write it."""
-        self.names |= {"self": self.names[person], "new": str(uuid.uuid4()), "hash": secrets.token_hex(32)}
+    def another(self, name: str, **changed: object) -> dict[str, object]:
+        """Return one more row of this kind."""
+        self.names["new"] = str(uuid.uuid4())
         given = {**ROWS[name].another, **changed}
         return {key: self._filled(value) if isinstance(value, str) else value for key, value in given.items()}
 
     def attempt(self, person: str, name: str, operation: str) -> bool:
         """Return whether the person could do it, judged by what became of the rows; and make them good again."""
         row = ROWS[name]
+        self.names["self"] = self.names[person]
         path = f"/rest/v1/{row.table}"
         only = {column: f"eq.{self._filled(value)}" for column, value in row.key.items()}
         if operation == "select":
@@ -240,7 +277,7 @@ class World:
             return answer.status_code == 200 and len(answer.json()) == 1
         before = self._seen(name, operation)
         if operation == "insert":
-            self.request(person, "POST", path, json=self.another(name, person))
+            self.request(person, "POST", path, json=self.another(name))
         elif operation == "update":
             self.request(person, "PATCH", path, params=only, json=row.change)
         else:
