@@ -154,7 +154,7 @@ SHADOWED = {
     (
         "public.video_template_versions",
         "API keys read while they are valid",
-    ): "versions are those of readable templates",
+    ): "versions are readable templates'",
 }
 TABLES = ["storage.objects", *sorted({f"public.{row.table}" for row in ROWS.values()})]
 
