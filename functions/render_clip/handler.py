@@ -14,8 +14,10 @@ from shared.observability import begin, log, remaining_seconds
 from shared.pricing import worker_dollars
 from shared.renderings import blaming, clip_of, look_of
 from shared.supabase_access import Access, as_service, stored_url
+from shared.timeline import Predecessor
 from shared.video.captions import overlay
 from shared.video.clips import render_clip
+from shared.video.look import Look
 from shared.video.outside import conform, last_frame
 from shared.workspace import workspace
 
@@ -82,7 +84,7 @@ def _rendered(service: Access, row: Row, claim: Mapping[str, object]) -> dict[st
     with workspace() as folder, held(service, "renew_clip", claim) as lease:
         out = folder / "out.mp4"
         if "clip" in row["spec"]["source"]:
-            _conform(service, row, folder / "in", out)
+            _conform(service, row, folder / "in", out, _reporter(row, lease))
         else:
             _render(service, row, folder / "in", out, _reporter(row, lease))
         made = time.perf_counter()
@@ -96,28 +98,34 @@ def _rendered(service: Access, row: Row, claim: Mapping[str, object]) -> dict[st
     return {"path": path, "video_url": stored_url(path), "timings": timings}
 
 
-def _conform(service: Access, row: Row, file: Path, out: Path) -> None:
+def _conform(service: Access, row: Row, file: Path, out: Path, on_frame: Callable[[int], None]) -> None:
     _fetch(service, row["spec"]["source"], row["frame_number"], file)
-    conform(file, out, look_of(row), clip_of(row).length)
+    with blaming(row["frame_number"]):
+        conform(file, out, look_of(row), clip_of(row).length, on_frame=on_frame)
 
 
 def _render(service: Access, row: Row, file: Path, out: Path, on_frame: Callable[[int], None]) -> None:
     spec, look, clip = row["spec"], look_of(row), clip_of(row)
-    still = _picture(service, spec["source"], clip.frame_number, file)
+    still = _image(service, spec["source"], clip.frame_number, file)
     previous = None
     if clip.previous:
-        previous = _picture(service, spec["previousSource"], clip.previous.frame_number, file)
+        previous = _last_picture(service, spec["previousSource"], clip.previous, look, file)
     caption = overlay(spec["caption"], look.width, look.height) if "caption" in spec else None
     render_clip(clip, still, previous, look, out, overlay=caption, on_frame=on_frame)
 
 
-def _picture(service: Access, source: Row, frame_number: int, file: Path) -> bytes:
-    """Return the picture of a frame: its image, or the last one of the clip that it has instead."""
-    _fetch(service, source, frame_number, file)
+def _last_picture(service: Access, source: Row, clip: Predecessor, look: Look, file: Path) -> bytes:
+    """Return what the next clip fades out of: a frame's image, or the last picture of the clip that it has instead."""
     if "image" in source:
-        return file.read_bytes()
-    with blaming(frame_number):
-        return last_frame(file)
+        return _image(service, source, clip.frame_number, file)
+    _fetch(service, source, clip.frame_number, file)
+    with blaming(clip.frame_number):
+        return last_frame(file, look, clip.length)
+
+
+def _image(service: Access, source: Row, frame_number: int, file: Path) -> bytes:
+    _fetch(service, source, frame_number, file)
+    return file.read_bytes()
 
 
 def _fetch(service: Access, source: Row, frame_number: int, file: Path) -> None:
