@@ -120,6 +120,12 @@ comment on function private.advance_video(integer) is
   'Notes what is done of a locked video. True for the one call that finds no clip left: merging begins.';
 
 
+create or replace function private.most_attempts() returns integer
+language sql immutable set search_path = '' as $$ select 3 $$;
+comment on function private.most_attempts() is
+  'After how many attempts a dead message fails its clip or merge. One whose attempts never began, while the database '
+  'was away for instance, is still worth trying.';
+
 create or replace function private.messages_of(p_video_id integer) returns jsonb
 language sql stable security invoker set search_path = '' as $$
   select jsonb_build_object(
@@ -263,7 +269,7 @@ comment on function public.cancel_video(uuid) is
 -- For the workers.
 
 create or replace function public.claim_clip(
-  p_id integer, p_worker text, p_lease_seconds integer, p_to_fail boolean default false)
+  p_id integer, p_worker text, p_lease_seconds integer, p_is_dead boolean default false)
 returns jsonb
 language plpgsql security invoker set search_path = '' as $$
 declare
@@ -271,6 +277,7 @@ declare
   clip public.video_clips;
   owner text;
   finished text;
+  given_up boolean;
   merge_is_due boolean := false;
 begin
   video := private.lock_video((select final_video_id from public.video_clips where id = p_id));
@@ -290,15 +297,16 @@ begin
     elsif video.status not in ('queued', 'rendering') then
       update public.video_clips set status = 'canceled', leased_until = null where id = p_id;
     else
+      given_up := p_is_dead and clip.attempts >= private.most_attempts();
       update public.video_clips
-        set status = 'rendering', attempts = attempts + (not p_to_fail)::integer, claimed_by = p_worker,
-          progress = 0,
+        set status = 'rendering', attempts = attempts + (not given_up)::integer, claimed_by = p_worker, progress = 0,
           leased_until = now() + make_interval(secs => p_lease_seconds)
         where id = p_id
         returning * into clip;
       perform private.advance_video(video.id);
       return to_jsonb(clip) || jsonb_build_object(
         'claimed', true,
+        'given_up', given_up,
         'owner', owner,
         'previous_frame', (
           select p.frame_number from public.video_clips p
@@ -314,8 +322,8 @@ end $$;
 comment on function public.claim_clip(integer, text, integer, boolean) is
   'Claims a clip for one worker, for so many seconds. Returns the row with `claimed` and the owner of the session, or '
   'whether another one is busy with it and whether a message for the merge is due; null where there is no such clip. A '
-  'message that comes again may take over its own claim at once: whoever handled it before is gone. A claim that is made '
-  'only to say that it has failed is no attempt.';
+  'message that comes again may take over its own claim at once: whoever handled it before is gone. `given_up` says '
+  'that it is only claimed to be failed: the message is dead, and the clip was tried often enough.';
 
 create or replace function public.renew_clip(
   p_id integer, p_attempt integer, p_progress double precision, p_lease_seconds integer)
@@ -366,18 +374,19 @@ comment on function public.settle_clip(integer, integer, text, jsonb) is
   'cost. `settled` is false for a worker whose claim was taken over; `merge` is true for the one that finds none left.';
 
 create or replace function public.claim_merge(
-  p_video_id integer, p_worker text, p_lease_seconds integer, p_to_fail boolean default false)
+  p_video_id integer, p_worker text, p_lease_seconds integer, p_is_dead boolean default false)
 returns jsonb
 language plpgsql security invoker set search_path = '' as $$
 declare
   video public.final_videos := private.lock_video(p_video_id);
   is_due constant boolean := video.status = 'merging';
+  given_up constant boolean := p_is_dead and video.attempts >= private.most_attempts();
 begin
   if video.id is null then
     return null;
   end if;
   update public.final_videos
-    set attempts = attempts + (not p_to_fail)::integer, claimed_by = p_worker,
+    set attempts = attempts + (not given_up)::integer, claimed_by = p_worker,
       leased_until = now() + make_interval(secs => p_lease_seconds)
     where id = p_video_id and status = 'merging'
       and (leased_until is null or leased_until < now() or claimed_by = p_worker)
@@ -387,6 +396,7 @@ begin
   end if;
   return to_jsonb(video) || jsonb_build_object(
     'claimed', true,
+    'given_up', given_up,
     'owner', (select s.user_id from public.video_sessions s where s.session_id = video.session_id),
     'clips', (
       select jsonb_agg(jsonb_build_object(
@@ -477,6 +487,7 @@ grant execute on function
 grant execute on function
   private.finished_clip(text, text), private.video_progress(integer), private.lock_video(integer),
   private.close_video(integer, text, jsonb), private.advance_video(integer), private.messages_of(integer),
+  private.most_attempts(),
   public.claim_clip(integer, text, integer, boolean), public.renew_clip(integer, integer, double precision, integer),
   public.settle_clip(integer, integer, text, jsonb), public.claim_merge(integer, text, integer, boolean),
   public.renew_merge(integer, integer, double precision, integer),

@@ -1,5 +1,6 @@
 """get_video: how far a video is, for its people only; and canceling one."""
 
+import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from functions.maintenance.handler import handler as maintain
 from infra.local.stack import Stack
 from shared.settings import settings
-from tests.client import Client, JsonObject
+from tests.client import Client, Context, JsonObject, run_handler
 from tests.people import User
 from tests.storyboards import frame, with_frames
 from tests.videos import Job, Queues, start, status_of, stored_storyboard, video_of
@@ -86,9 +88,7 @@ def test_signed_addresses_are_renewed_before_they_expire(
     settings.cache_clear()
     etags = []
     for seconds in (0, 1799, 1801):
-        function_environment.setattr(
-            "functions.get_video.handler.time.time", lambda seconds=seconds: 3600 * 10 + seconds
-        )
+        function_environment.setattr("shared.supabase_access.time.time", lambda seconds=seconds: 3600 * 10 + seconds)
         etags.append(alice.get("get_video", videoId=job.video_id).headers["etag"])
     assert etags[0] == etags[1] != etags[2]
 
@@ -221,3 +221,12 @@ def test_what_was_lost_is_named_once_to_be_sent_again(
     assert lost() == set()
     let_rest(6)
     assert lost() == {("merge", job.row(1)["final_video_id"])}
+
+
+def test_the_sweep_sends_again_what_was_lost(alice: User, queues: Queues, job: Job, database: Database) -> None:
+    job.change(2, "status = 'rendering', attempts = 1, claimed_by = 'lost', leased_until = now() - interval '1 second'")
+    report = run_handler(maintain, {"only": "messages"}, Context(seconds=300))
+    assert report["lostRenderings"] >= 1
+    sent = [json.loads(one["body"])["clipId"] for one in queues.take("render")]
+    assert sent.count(job.row(2)["id"]) == 1
+    assert job.row(1)["id"] not in sent
