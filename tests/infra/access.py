@@ -144,6 +144,46 @@ ROWS: Final = {
         another={"user_id": "{owner}", "key": "another", "request_hash": "h"},
         change={"request_hash": "changed"},
     ),
+    "share_links": Row(
+        "share_links",
+        "insert into public.share_links (session_id, token_hash, created_by)"
+        " values ('{session}', encode(sha256('{session}'::bytea), 'hex'), '{owner}')",
+        key={"session_id": "{session}"},
+        another={"session_id": "{session}", "token_hash": "a" * 64, "created_by": "{owner}"},
+        change={"revoked_at": "2000-01-01T00:00:00Z"},
+    ),
+    "webhook_endpoints": Row(
+        "webhook_endpoints",
+        "insert into public.webhook_endpoints (user_id, url) values ('{owner}', 'https://receiver.example/')",
+        key={"user_id": "{owner}", "url": "https://receiver.example/"},
+        another={"user_id": "{owner}", "url": "https://another.example/"},
+        change={"description": "changed"},
+    ),
+    "webhook_deliveries": Row(
+        "webhook_deliveries",
+        "insert into public.webhook_deliveries (user_id, url, event_id, type, payload)"
+        " values ('{owner}', 'https://receiver.example/', '{owner}', 'ping', '{}')",
+        key={"user_id": "{owner}"},
+        another={"user_id": "{owner}", "url": "https://x.example/", "event_id": "{session}", "type": "ping", "payload": {}},
+        change={"status": "failed"},
+    ),
+    "video_templates": Row(
+        "video_templates",
+        "insert into public.video_templates (user_id, template_id, name) values ('{owner}', '{owner}', 'own')",
+        key={"user_id": "{owner}", "template_id": "{owner}"},
+        another={"user_id": "{owner}", "name": "another"},
+        change={"name": "changed"},
+    ),
+    "video_template_versions": Row(
+        "video_template_versions",
+        "select",  # a template keeps its versions
+        key={"template_id": "{owner}"},
+        another={
+            "template_id": "{owner}", "version": 9, "name": "another", "description": "", "video": {}, "storyboard": {},
+            "fields": {},
+        },
+        change={"name": "changed"},
+    ),
     "api_keys": Row(
         "api_keys",
         "insert into public.api_keys (prefix, key_hash, user_id, name, scopes)"
@@ -188,7 +228,7 @@ class World:
     def fresh(self) -> None:
         """Put every row, as it was meant to be, into a new session."""
         for row in ROWS.values():
-            if row.table == "video_sessions" or "session_id" not in row.key:
+            if row.table == "video_sessions" or ("user_id" in row.another and "session_id" not in row.key):
                 self.database.execute(f"delete from public.{row.table} where user_id = %s", (self.names["owner"],))
         self.names["session"] = str(uuid.uuid4())
         for row in ROWS.values():
