@@ -164,7 +164,7 @@ ROWS: Final = {
         "insert into public.webhook_deliveries (user_id, url, event_id, type, payload)"
         " values ('{owner}', 'https://receiver.example/', '{owner}', 'ping', '{}')",
         key={"user_id": "{owner}"},
-        another={"user_id": "{owner}", "url": "https://x.example/", "event_id": "{session}", "type": "ping", "payload": {}},
+        another={"user_id": "{owner}", "url": "https://x.test/", "event_id": "{session}", "type": "ping", "payload": {}},
         change={"status": "failed"},
     ),
     "video_templates": Row(
