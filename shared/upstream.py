@@ -10,8 +10,9 @@ from postgrest import APIError
 from pydantic import ValidationError
 from storage3.exceptions import StorageApiError
 
-from shared.errors import PROBLEMS, AppError
+from shared.errors import AppError
 from shared.observability import Part, log, remaining_seconds, timed
+from shared.problems import PROBLEMS
 
 _TIMEOUT_SECONDS: Final = 8.0
 _CONNECT_SECONDS: Final = 2.0

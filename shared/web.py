@@ -15,9 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import PROBLEMS, AppError
+from shared.errors import AppError
 from shared.models import Model, field_errors
 from shared.observability import Invocation, begin, log
+from shared.problems import PROBLEMS
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _SECONDS_WITHOUT_LAMBDA: Final = 30.0

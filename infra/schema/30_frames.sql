@@ -92,7 +92,7 @@ create or replace function private.is_given_away(path text) returns boolean
 language sql stable security definer set search_path = '' as $$
   select exists (
     select from public.video_frames f join public.session_members m using (session_id)
-    where path in (f.image_path, f.thumbnail_path)
+    where path in (f.image_path, f.thumbnail_path, f.clip_path)
       and m.user_id = (select auth.uid())::text
       and m.has_edited and (m.status, m.role) <> ('accepted', 'editor'))
 $$;

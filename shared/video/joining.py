@@ -41,8 +41,10 @@ def join(clips: Sequence[Path], path: Path, *, fps: int, soundtrack: Path | None
     """Write the clips one after the other to `path`, with `fit_soundtrack`'s result as their sound.
 
     Raises `clip_mismatch` for a clip that was encoded in another way than the first, `clip_damaged` for one that lacks
-    frames; their member `clipNumber` counts from 1. No file stays behind then.
+    frames; their member `clipNumber` counts from 1. `no_frames` where there is no clip. No file stays behind then.
     """
+    if not clips:
+        raise AppError("no_frames")
     try:
         with ExitStack() as stack:
             container = stack.enter_context(av.open(str(path), "w", format="mp4", options=_OPTIONS))
@@ -70,10 +72,10 @@ class _Film:
             self._encoding, self._depth = _encoding(first), first.codec_context.reorder_depth
             self._stream = container.add_stream_from_template(first)
             self._stream.time_base = self._clock = _clock(first)
-        step = 1 / (fps * self._clock)
-        if step.denominator != 1:
-            raise AppError("clip_mismatch", extra={"clipNumber": 1})
-        self._step = step.numerator
+            step = 1 / (fps * self._clock)
+            if step.denominator != 1 or first.average_rate != fps:
+                raise AppError("clip_mismatch", extra={"clipNumber": 1})
+            self._step = step.numerator
 
     def packets(self) -> Iterator[Timed]:
         """Yield each with the second at which it is to be decoded."""

@@ -130,7 +130,9 @@ def _animated(pictures: Sequence[Image.Image]) -> bytes:
     for quality, smaller in _EFFORTS:
         first, *others = (picture.reduce(smaller) for picture in pictures)
         out = BytesIO()
-        first.save(out, "WEBP", save_all=True, append_images=others, duration=_DURATION, loop=0, quality=quality)
+        first.save(
+            out, "WEBP", save_all=True, append_images=others, duration=_DURATION, loop=0, quality=quality, method=4
+        )
         if out.tell() <= _MOST_BYTES:
             break
     return out.getvalue()

@@ -8,7 +8,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from infra.local.stack import Stack
 from shared.pricing import MERGE_MEMORY_MB, PARALLEL_RENDERERS, RENDER_MEMORY_MB
 from shared.renderings import planned_video
 from shared.settings import settings
@@ -18,16 +17,9 @@ from tests.people import User
 from tests.shared.image_files import encoded
 from tests.storyboards import frame, image_url, storyboard, with_frames
 from tests.test_configuration import serverless
-from tests.videos import SMALL, Queues, picture, start, stored_storyboard, use, video_of
+from tests.videos import SMALL, Queues, picture, start, status_of, stored_storyboard, video_of
 
 Database = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def queues(function_environment: pytest.MonkeyPatch) -> Queues:
-    found = Queues.made()
-    use(found, function_environment)
-    return found
 
 
 @pytest.fixture
@@ -38,12 +30,6 @@ def session(alice: User) -> JsonObject:
 def rows(database: Database, session_id: str) -> list[JsonObject]:
     query = "select to_jsonb(c) from public.video_clips c where session_id = %s order by final_video_id, clip_number"
     return [row for (row,) in database.execute(query, (session_id,)).fetchall()]
-
-
-def status_of(database: Database, session_id: str) -> str:
-    found = database.execute("select status from public.video_sessions where session_id = %s", (session_id,)).fetchone()
-    assert found
-    return str(found[0])
 
 
 def test_a_video_is_written_down_and_each_of_its_clips_sent(
@@ -256,15 +242,10 @@ def test_a_video_whose_messages_cannot_be_sent_is_started_all_the_same(
 
 
 def test_nothing_is_sent_of_what_was_not_committed(
-    stack: Stack, alice: User, queues: Queues, session: JsonObject, function_environment: pytest.MonkeyPatch
+    alice: User, queues: Queues, session: JsonObject, upstream: FaultyUpstream
 ) -> None:
-    upstream = FaultyUpstream(stack.info["supabaseUrl"])
-    function_environment.setenv("SUPABASE_JWT_ISSUER", f"{stack.info['supabaseUrl']}/auth/v1")
-    function_environment.setenv("SUPABASE_URL", upstream.url)
-    settings.cache_clear()
     with upstream.failing("/rest/v1/rpc/start_video", "error_500"):
         answer = start(alice, session["sessionId"])
-    upstream.close()
     assert (answer.status, answer.code) == (503, "database_unavailable")
     assert queues.take("render") == []
 

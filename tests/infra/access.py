@@ -144,46 +144,6 @@ ROWS: Final = {
         another={"user_id": "{owner}", "key": "another", "request_hash": "h"},
         change={"request_hash": "changed"},
     ),
-    "share_links": Row(
-        "share_links",
-        "insert into public.share_links (session_id, token_hash, created_by)"
-        " values ('{session}', encode(sha256('{session}'::bytea), 'hex'), '{owner}')",
-        key={"session_id": "{session}"},
-        another={"session_id": "{session}", "token_hash": "a" * 64, "created_by": "{owner}"},
-        change={"revoked_at": "2000-01-01T00:00:00Z"},
-    ),
-    "webhook_endpoints": Row(
-        "webhook_endpoints",
-        "insert into public.webhook_endpoints (user_id, url) values ('{owner}', 'https://receiver.example/')",
-        key={"user_id": "{owner}", "url": "https://receiver.example/"},
-        another={"user_id": "{owner}", "url": "https://another.example/"},
-        change={"description": "changed"},
-    ),
-    "webhook_deliveries": Row(
-        "webhook_deliveries",
-        "insert into public.webhook_deliveries (user_id, url, event_id, type, payload)"
-        " values ('{owner}', 'https://receiver.example/', '{owner}', 'ping', '{}')",
-        key={"user_id": "{owner}"},
-        another={"user_id": "{owner}", "url": "https://x.test/", "event_id": "{session}", "type": "ping", "payload": {}},
-        change={"status": "failed"},
-    ),
-    "video_templates": Row(
-        "video_templates",
-        "insert into public.video_templates (user_id, template_id, name) values ('{owner}', '{owner}', 'own')",
-        key={"user_id": "{owner}", "template_id": "{owner}"},
-        another={"user_id": "{owner}", "name": "another"},
-        change={"name": "changed"},
-    ),
-    "video_template_versions": Row(
-        "video_template_versions",
-        "select",  # a template keeps its versions
-        key={"template_id": "{owner}"},
-        another={
-            "template_id": "{owner}", "version": 9, "name": "another", "description": "", "video": {}, "storyboard": {},
-            "fields": {},
-        },
-        change={"name": "changed"},
-    ),
     "api_keys": Row(
         "api_keys",
         "insert into public.api_keys (prefix, key_hash, user_id, name, scopes)"
@@ -201,6 +161,68 @@ ROWS: Final = {
         key={"user_id": "{owner}"},
         another={"user_id": "{owner}", "kind": "audio", "content_type": "audio/mpeg", "bytes": 1},
         change={"status": "rejected"},
+    ),
+    "video_templates": Row(
+        "video_templates",
+        "insert into public.video_templates (user_id, name) values ('{owner}', 'mine')",
+        key={"user_id": "{owner}", "name": "mine"},
+        another={"user_id": "{owner}", "name": "another"},
+        change={"description": "changed"},
+    ),
+    "video_templates: built in": Row(
+        "video_templates",
+        "select 1",
+        key={"template_id": "anime"},
+        another={"user_id": None, "name": "another"},
+        change={"description": "changed"},
+    ),
+    "video_template_versions": Row(
+        "video_template_versions",
+        "insert into public.video_template_versions"
+        " (template_id, version, name, description, video, storyboard, fields)"
+        " select template_id, 7, 'old', '', '{}', '{}', '{}' from public.video_templates where user_id = '{owner}'",
+        key={"name": "old"},
+        another={"template_id": "anime", "version": 9, "name": "another", "description": "", "video": {},
+                 "storyboard": {}, "fields": {}},
+        change={"description": "changed"},
+    ),
+    "batches": Row(
+        "batches",
+        "insert into public.batches (user_id) values ('{owner}')",
+        key={"user_id": "{owner}"},
+        another={"user_id": "{owner}"},
+        change={"max_cost": 1},
+    ),
+    "batch_items": Row(
+        "batch_items",
+        "insert into public.batch_items (batch_id, item_number, session_id)"
+        " select batch_id, 1, '{session}' from public.batches where user_id = '{owner}'",
+        key={"session_id": "{session}"},
+        another={"batch_id": "{new}", "item_number": 2},
+        change={"item_number": 3},
+    ),
+    "share_links": Row(
+        "share_links",
+        "insert into public.share_links (session_id, token_hash, created_by)"
+        " values ('{session}', encode(sha256('{session}'), 'hex'), '{owner}')",
+        key={"session_id": "{session}"},
+        another={"session_id": "{session}", "token_hash": "0" * 64, "created_by": "{self}"},
+        change={"revoked_at": "2000-01-01T00:00:00Z"},
+    ),
+    "webhook_endpoints": Row(
+        "webhook_endpoints",
+        "insert into public.webhook_endpoints (user_id, url) values ('{owner}', 'https://r.example/')",
+        key={"user_id": "{owner}"},
+        another={"user_id": "{owner}", "url": "https://another.example/"},
+        change={"url": "https://changed.example/"},
+    ),
+    "webhook_deliveries": Row(
+        "webhook_deliveries",
+        "insert into public.webhook_deliveries (user_id, endpoint_id, event_id, type, payload)"
+        " select user_id, endpoint_id, 'evt_1', 'ping', '{}' from public.webhook_endpoints where user_id = '{owner}'",
+        key={"user_id": "{owner}", "event_id": "evt_1"},
+        another={"user_id": "{owner}", "event_id": "evt_2", "type": "ping", "payload": {}},
+        change={"status": "failed"},
     ),
 }  # fmt: skip
 
@@ -228,7 +250,7 @@ class World:
     def fresh(self) -> None:
         """Put every row, as it was meant to be, into a new session."""
         for row in ROWS.values():
-            if row.table == "video_sessions" or ("user_id" in row.another and "session_id" not in row.key):
+            if "user_id" in row.another:
                 self.database.execute(f"delete from public.{row.table} where user_id = %s", (self.names["owner"],))
         self.names["session"] = str(uuid.uuid4())
         for row in ROWS.values():
@@ -247,6 +269,7 @@ class World:
     def attempt(self, person: str, name: str, operation: str) -> bool:
         """Return whether the person could do it, judged by what became of the rows; and make them good again."""
         row = ROWS[name]
+        self.names["self"] = self.names[person]
         path = f"/rest/v1/{row.table}"
         only = {column: f"eq.{self._filled(value)}" for column, value in row.key.items()}
         if operation == "select":
