@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 NPM_PLATFORM := $(if $(filter Darwin,$(shell uname -s)),--cpu=x64)
 NPM := infra/local/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test check format bench fuzz invoke migrate lock clean help
+.PHONY: demo up status reset test browser check format bench fuzz package invoke migrate lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -21,8 +21,16 @@ up: $(INSTALLED) $(NPM) ## Run the whole stack until Ctrl-C (PORT=8787 STATE=.lo
 status reset: $(INSTALLED) ## Say whether the stack runs; delete all that it has stored
 	@$(RUN) -m infra.local $@
 
-test: $(INSTALLED) $(NPM) ## Run all tests (ARGS="-k name")
+test: $(INSTALLED) $(NPM) browser ## Run all tests (ARGS="-k name")
 	$(RUN) -m pytest -n 2 $(ARGS)
+
+browser: ## Install Chromium for the browser tests, where it is missing and this is Debian's root
+	@if { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium …"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq --yes --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	else echo "Chromium is missing: the browser tests are skipped until you install it."; fi
 
 check: $(INSTALLED) ## Format, lint and types
 	$(RUN) -m ruff format --check .
@@ -38,6 +46,9 @@ bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
 
 fuzz: $(INSTALLED) ## Feed mutated files to the image decoders (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz
+
+package: $(INSTALLED) ## Build each function's artifact in build/ (ARCH=x86_64 or arm64, FUNCTIONS="a b")
+	@ARCH="$(ARCH)" $(RUN) -m infra.package $(FUNCTIONS)
 
 invoke: $(INSTALLED) ## Run one handler by hand (FUNCTION=upload_image EVENT=tests/events/upload_image.json)
 	@$(RUN) -m infra.local invoke $(FUNCTION) $(EVENT)

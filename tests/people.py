@@ -8,7 +8,7 @@ import pytest
 
 from infra.local.keys import Keys
 from infra.local.stack import Stack
-from shared import identity
+from shared.identity import api_keys, tokens
 from shared.settings import settings
 from tests.client import Client
 
@@ -19,7 +19,8 @@ def function_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Itera
     for name, value in stack.function_environment().items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    monkeypatch.setattr(identity, "_key_set", identity._KeySet())
+    monkeypatch.setattr(tokens, "_key_set", tokens._KeySet())
+    api_keys._known.clear()
     yield monkeypatch
     settings.cache_clear()
 

@@ -170,7 +170,7 @@ def watch_clip(data: bytes, *, frames: int, fps: int, size: tuple[int, int]) -> 
         assert stream.average_rate == stream.guessed_rate == fps
         assert (stream.width, stream.height) == size
         packets = [packet for packet in container.demux(stream) if packet.size]
-        clock = stream.time_base
+        clock = stream.time_base  # gone with the container
     assert clock is not None
     decoding = [packet.dts for packet in packets]
     assert all(a is not None and b is not None and a < b for a, b in pairwise(decoding))

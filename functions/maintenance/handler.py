@@ -29,6 +29,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         "lostRenderings": 0 if dry_run else _send_lost(service),
         "expiredUploads": service.rpc("expire_uploads", {"p_dry_run": dry_run}),
         "forgottenVisits": 0 if dry_run else service.rpc("forget_share_visits", {}),
+        "forgottenCounts": service.rpc("forget_counts", {"p_dry_run": dry_run}),
         "orphanedFiles": _remove_orphans(service, dry_run=dry_run),
         "webhookDeliveries": {
             "announced": 0 if dry_run else announce_pending(service),

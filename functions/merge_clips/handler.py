@@ -14,6 +14,7 @@ from shared.jobs import Message, TryAgainError, consume
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
 from shared.observability import begin, log
 from shared.pricing import worker_dollars
+from shared.renderings import release_next
 from shared.supabase_access import Access, as_service, stored_url
 from shared.video.captions import Cue, webvtt
 from shared.video.joining import join
@@ -71,6 +72,7 @@ def _process(service: Access, row: Row, memory_mb: int) -> None:
     log("merge_settled", status=status, error=failure, settled=settled)
     if status != "merging":
         announce_pending(service)
+        release_next(service, row["id"])
     if status == "merging" and failure:
         raise failure
 

@@ -12,7 +12,7 @@ from shared.jobs import Message, TryAgainError, consume, send
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
 from shared.observability import begin, log, remaining_seconds
 from shared.pricing import worker_dollars
-from shared.renderings import blaming, clip_of, look_of
+from shared.renderings import blaming, clip_of, look_of, release_next
 from shared.supabase_access import Access, as_service, stored_url
 from shared.timeline import Predecessor
 from shared.video.captions import overlay
@@ -73,6 +73,7 @@ def _process(service: Access, row: Row, memory_mb: int) -> None:
         send("merge", [{"videoId": row["final_video_id"]}])
     if status == "failed":
         announce_pending(service)
+        release_next(service, row["final_video_id"])
     if status == "queued" and failure:
         raise failure
 

@@ -42,6 +42,9 @@ create table if not exists public.final_videos (
 );
 alter table public.final_videos
   add column if not exists audio_path text,
+  add column if not exists held boolean not null default false,
+  add column if not exists template_id varchar(64),
+  add column if not exists template_version integer,
   add column if not exists warnings jsonb not null default '[]',
   add column if not exists attempts integer not null default 0,
   add column if not exists claimed_by varchar(100),
@@ -61,6 +64,8 @@ comment on column public.final_videos.estimated_cost is 'US dollars.';
 comment on column public.final_videos.cost is 'US dollars: what the workers took for it.';
 comment on column public.final_videos.error is 'Why it failed: code and detail of the API, and the number of the frame.';
 comment on column public.final_videos.audio_path is 'The name of its soundtrack in the media bucket.';
+comment on column public.final_videos.held is 'Whether it waits for its turn in a batch: no message is due until then.';
+comment on column public.final_videos.template_version is 'Of the template whose looks it has.';
 comment on column public.final_videos.warnings is 'What was done otherwise than asked, in words.';
 comment on column public.final_videos.attempts is 'How often a worker has begun to merge it.';
 comment on column public.final_videos.claimed_by is 'The message that the merging worker handles.';

@@ -131,8 +131,8 @@ language sql stable security invoker set search_path = '' as $$
   select jsonb_build_object(
     'clips', (
       select coalesce(jsonb_agg(c.id order by c.clip_number), '[]') from public.video_clips c
-      where c.final_video_id = v.id and c.status = 'queued'),
-    'merge', v.status = 'merging' and v.leased_until is null)
+      where c.final_video_id = v.id and c.status = 'queued' and not v.held),
+    'merge', v.status = 'merging' and v.leased_until is null and not v.held)
   from public.final_videos v where v.id = p_video_id
 $$;
 comment on function private.messages_of(integer) is 'For which clips of a video, and whether for its merge, a message is due.';
@@ -198,10 +198,11 @@ begin
   end if;
 
   insert into public.final_videos (
-      session_id, options, duration_seconds, width, height, fps, audio_path, warnings, estimated_cost)
+      session_id, options, duration_seconds, width, height, fps, audio_path, held, template_id, template_version,
+      warnings, estimated_cost)
     values (
       p_session_id, wanted.options, wanted.duration_seconds, wanted.width, wanted.height, wanted.fps, audio,
-      coalesce(wanted.warnings, '[]'),
+      coalesce(wanted.held, false), wanted.template_id, wanted.template_version, coalesce(wanted.warnings, '[]'),
       wanted.estimated_cost + (
         select coalesce(sum((p ->> 'cost')::numeric), 0) from jsonb_array_elements(planned) p
         where p ->> 'finished_url' is null))
@@ -244,7 +245,9 @@ comment on function public.start_video(text, integer, jsonb, jsonb, boolean, tex
   'version, and its clips (clip_number, frame_number, previous_frame, start_seconds, duration_seconds, caption, cost, '
   'recipe). Returns which are finished already, and which messages are due now.';
 
-create or replace function private.cancel_video(p_video_id uuid) returns void
+drop function if exists public.cancel_video(uuid);
+drop function if exists private.cancel_video(uuid);
+create or replace function private.cancel_video(p_video_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   video public.final_videos;
@@ -256,15 +259,17 @@ begin
     raise exception using errcode = 'PT409', message = 'video_finished';
   end if;
   perform private.close_video(video.id, 'canceled');
+  return private.release_next(video.id);
 end $$;
 comment on function private.cancel_video(uuid) is 'What public.cancel_video does, past the privileges of the caller.';
 
-create or replace function public.cancel_video(p_video_id uuid) returns void
+create or replace function public.cancel_video(p_video_id uuid) returns jsonb
 language sql security invoker set search_path = '' as $$
   select private.cancel_video(p_video_id)
 $$;
 comment on function public.cancel_video(uuid) is
-  'Cancels a video. What has not been started is not; a clip that a worker is at is finished, and serves the next video.';
+  'Cancels a video. What has not been started is not; a clip that a worker is at is finished, and serves the next video. '
+  'Returns which messages are due in its batch.';
 
 -- For the workers.
 
@@ -458,7 +463,7 @@ create or replace function public.lost_renderings(p_still_for interval) returns 
 language sql security invoker set search_path = '' as $$
   with stalled as (
     update public.final_videos v set updated_at = now()
-      where v.status in ('queued', 'rendering', 'merging') and v.updated_at < now() - p_still_for
+      where v.status in ('queued', 'rendering', 'merging') and not v.held and v.updated_at < now() - p_still_for
         and (v.leased_until is null or v.leased_until < now())
       returning v.id, v.status
   )

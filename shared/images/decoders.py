@@ -1,7 +1,8 @@
 """Image files decoded to pixels, by the fastest decoder for each format, scaled down on the way where it can.
 
 PNG and JPEG: libvips, which streams, so that no large picture is ever held whole unless it has transparency.
-WebP: libwebp, which scales while it decodes. GIF, AVIF and JPEG in CMYK: Pillow.
+WebP: libwebp, which scales while it decodes. GIF, AVIF and JPEG in CMYK: Pillow, and PNG and JPEG too where libvips is
+not installed: in functions that take images of 4 MiB at most, whose artifacts it would make half as large again.
 """
 
 import logging
@@ -15,6 +16,8 @@ from PIL.AvifImagePlugin import AvifImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile as PillowDecoder
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from shared.errors import AppError
 from shared.images import webp
@@ -28,6 +31,8 @@ _PILLOW: Final[Mapping[Format, Callable[[BytesIO], PillowDecoder]]] = {
     "JPEG": JpegImageFile,
     "GIF": GifImageFile,
     "AVIF": AvifImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
 }
 _MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 # Beyond, a picture with transparency is scaled as it streams: dearer, but 40 megapixels would not fit into 512 MB.
@@ -66,6 +71,9 @@ def fitting(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def _decode_png(source: ImageFile, side: int) -> tuple[Image.Image, bool]:
+    if _vips() is None:
+        PngImageFile(BytesIO(source.data)).verify()  # to decode alone compares no checksums
+        return _by_pillow(source, side)
     pixels = _vips().Image.pngload_buffer(source.data, access="sequential", fail_on="error")
     size = pixels.width, pixels.height
     if pixels.hasalpha() and size[0] * size[1] > _MAX_HELD_PIXELS:
@@ -89,6 +97,8 @@ def _in_8_bits(pixels: Any) -> Any:
 
 
 def _decode_jpeg(source: ImageFile, side: int) -> tuple[Image.Image, bool]:
+    if _vips() is None:
+        return _by_pillow(source, side)
     load = _vips().Image.jpegload_buffer
     header = load(source.data)
     if header.bands not in _MODES or header.interpretation == "cmyk":
@@ -102,6 +112,8 @@ def _decode_jpeg(source: ImageFile, side: int) -> tuple[Image.Image, bool]:
 def _decode_webp(source: ImageFile, side: int) -> tuple[Image.Image, bool]:
     if webp.available():
         return webp.decode(source.data, lambda size: fitting(size, side))
+    if _vips() is None:
+        return _by_pillow(source, side)
     load = _vips().Image.webpload_buffer
     header = load(source.data)
     size = header.width, header.height
@@ -134,8 +146,11 @@ def _by_pillow(source: ImageFile, side: int) -> tuple[Image.Image, bool]:
 
 @cache
 def _vips() -> Any:
-    """Return libvips, loaded where it is used: functions that only read storyboards do without."""
-    import pyvips  # noqa: PLC0415
+    """Return libvips, loaded where it is used; None where it is not installed."""
+    try:
+        import pyvips  # noqa: PLC0415
+    except ImportError:
+        return None
 
     pyvips.cache_set_max(0)
     logging.getLogger("pyvips").setLevel(logging.ERROR)

@@ -270,13 +270,12 @@ def test_invitations_are_paged_newest_first(alice: User, bob: User) -> None:
     for _ in range(5):
         session = alice.save(storyboard(alice.subject, 1)).json["sessionId"]
         sent.append(invite(alice, session, bob.email).json["member"]["memberId"])
-    seen, cursor = [], {}
-    while True:
-        page = bob.get("members", limit=2, **cursor).json
+    seen: list[str] = []
+    query: dict[str, Any] = {"limit": 2}
+    while query.get("cursor", "") is not None:
+        page = bob.get("members", **query).json
         seen += [one["memberId"] for one in page["invitations"]]
-        if page["nextCursor"] is None:
-            break
-        cursor = {"cursor": page["nextCursor"]}
+        query["cursor"] = page["nextCursor"]
     assert seen == sent[::-1]
     assert refused(bob.get("members", cursor="made-up"), 400, "invalid_cursor")
 

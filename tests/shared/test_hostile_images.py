@@ -121,7 +121,10 @@ def test_png_without_its_last_bytes_is_refused(missing: int) -> None:
     assert code_of(encoded(corners(), "PNG")[:-missing]) == "image_truncated"
 
 
-def test_png_with_a_wrong_checksum_is_refused() -> None:
+@pytest.mark.parametrize("with_libvips", [True, False])
+def test_png_with_a_wrong_checksum_is_refused(monkeypatch: pytest.MonkeyPatch, with_libvips: bool) -> None:
+    if not with_libvips:
+        monkeypatch.setattr(decoders, "_vips", lambda: None)
     file = bytearray(encoded(noise(50, 50), "PNG"))
     file[-14] ^= 1
     assert code_of(bytes(file)) == "image_truncated"

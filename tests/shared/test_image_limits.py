@@ -17,6 +17,8 @@ PEAK = 512 * 1024 * 1024
 
 MEASURE = """
 import sys
+if sys.argv[2:] == ["without libvips"]:
+    sys.modules["pyvips"] = None
 from pathlib import Path
 from infra.local.fuzz import peak_bytes
 from shared.errors import AppError
@@ -35,10 +37,10 @@ def textured(mode: str = "RGB") -> Image.Image:
     return image if mode == "L" else Image.merge(mode, [image] * len(mode))
 
 
-def run(data: bytes, folder: Path) -> tuple[str, int]:
+def run(data: bytes, folder: Path, *how: str) -> tuple[str, int]:
     """Return what became of the file, and the peak of memory of the whole process."""
     (folder / "file").write_bytes(data)
-    command = [sys.executable, "-c", MEASURE, str(folder / "file")]
+    command = [sys.executable, "-c", MEASURE, str(folder / "file"), *how]
     outcome, _, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.partition(";")
     return outcome, int(peak)
 
@@ -64,6 +66,13 @@ LARGEST: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("kind", LARGEST)
 def test_40_megapixels_take_less_than_512_mb(kind: str, tmp_path: Path) -> None:
     outcome, peak = run(LARGEST[kind](), tmp_path)
+    assert outcome == "1920 x 1200"
+    assert peak < PEAK
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LARGEST if kind.startswith(("PNG", "JPEG"))])
+def test_40_megapixels_take_less_than_512_mb_where_libvips_is_not_installed(kind: str, tmp_path: Path) -> None:
+    outcome, peak = run(LARGEST[kind](), tmp_path, "without libvips")
     assert outcome == "1920 x 1200"
     assert peak < PEAK
 
