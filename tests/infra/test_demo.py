@@ -25,6 +25,7 @@ def on_the_stack(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Path:
     return stack.folder
 
 
+@pytest.mark.timeout(600)
 def test_stores_reads_back_and_shows_the_sample_frames(on_the_stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main([]) == 0
     sheet = Image.open(on_the_stack / "demo" / "contact-sheet.png")
@@ -39,6 +40,7 @@ def test_stores_reads_back_and_shows_the_sample_frames(on_the_stack: Path, capsy
     assert Image.open(on_the_stack / "demo" / "poster.jpg").size == (854, 480)
 
 
+@pytest.mark.timeout(600)
 def test_takes_images_of_ones_own(
     on_the_stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
