@@ -327,3 +327,17 @@ def test_anonymous_callers_can_call_no_function(world: World) -> None:
         given = dict.fromkeys((arguments or [])[: len(arguments or []) - defaults])
         answer = world.request("anon", "POST", f"/rest/v1/rpc/{name}", json=given)
         assert answer.status_code == 401, (name, answer.text)
+
+
+def test_what_the_workers_call_is_nobody_elses(world: World) -> None:
+    mine = {"p_id": 1, "p_attempt": 1, "p_status": "completed", "p_result": {}}
+    claim = {"p_worker": "w", "p_lease_seconds": 60}
+    calls: dict[str, dict[str, object]] = {
+        "claim_clip": {"p_id": 1, **claim},
+        "claim_merge": {"p_video_id": 1, **claim},
+        "settle_clip": mine,
+        "lost_renderings": {"p_still_for": "1 minute"},
+    }
+    for name, given in calls.items():
+        answer = world.request("owner", "POST", f"/rest/v1/rpc/{name}", json=given)
+        assert answer.status_code == 403, (name, answer.text)
