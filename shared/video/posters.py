@@ -77,7 +77,8 @@ def preview(path: Path) -> bytes:
 def _shots(stream: VideoStream) -> Sequence[_Shot]:
     """Return at most six stretches of about equal distance that begin with key frames, as our clips do."""
     clock = float(stream.time_base or 0)
-    starts = [entry.timestamp * clock for entry in stream.index_entries if entry.is_keyframe] or [0.0]
+    keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe] or [0]
+    starts = [(key - keys[0]) * clock for key in keys]  # times of decoding, which begin before the picture
     end = max(starts[-1], (stream.duration or 0) * clock)
     shots = [_Shot(*pair) for pair in pairwise([*starts, end])]
     count = min(_SHOTS, len(shots))
