@@ -148,6 +148,7 @@ def without(database: Database, table: str, policy: str) -> Iterator[None]:
         database.execute(found[0])
 
 
+@pytest.mark.timeout(900)
 def test_each_policy_is_missed_when_it_is_dropped(world: World) -> None:
     policies = world.database.execute(
         "select schemaname || '.' || tablename, policyname from pg_policies where schemaname in ('public', 'storage')"
