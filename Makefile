@@ -12,7 +12,7 @@ NPM := infra/local/node_modules/.package-lock.json
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-demo: $(INSTALLED) $(NPM) ## Store a storyboard, read it back, show it (IMAGES=folder for your own images)
+demo: $(INSTALLED) $(NPM) ## Store a storyboard, read it back, make a video of it (IMAGES=folder for your own images)
 	@$(RUN) -m infra.local demo
 
 up: $(INSTALLED) $(NPM) ## Run the whole stack until Ctrl-C (PORT=8787 STATE=.local)
@@ -44,7 +44,7 @@ format: $(INSTALLED) ## Format, and mend what the linter can mend
 bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
 	@$(RUN) -m infra.local.bench
 
-fuzz: $(INSTALLED) ## Feed mutated files to the image decoders (SECONDS=120)
+fuzz: $(INSTALLED) ## Feed damaged files to all that decodes images and media (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz
 
 package: $(INSTALLED) ## Build each function's artifact in build/ (ARCH=x86_64 or arm64, FUNCTIONS="a b")

@@ -200,7 +200,7 @@ def _row(clip: Clip, look: Look, caption: str, *, burn: bool) -> Row:
     made = {name: value for name, value in asdict(clip).items() if name not in ("number", "frame_number", "start")}
     if clip.previous:
         del made["previous"]["frame_number"]
-    recipe = {"renderer": RENDERER, "look": asdict(look), "clip": made} | ({"caption": caption} if burn else {})
+    recipe = {"renderer": RENDERER, "clip": made} | ({"caption": caption} if burn else {})
     return {
         "clip_number": clip.number,
         "frame_number": clip.frame_number,

@@ -42,11 +42,16 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _send_lost(service: Access) -> int:
-    """Send messages for clips and merges that nobody is at, though they wait; and return how many."""
+    """Send messages for clips and merges that nobody is at, though they wait, also in batches; return how many."""
     lost = service.rpc("lost_renderings", {"p_still_for": LOST_AFTER})
-    send("render", [{"clipId": one["id"]} for one in lost if one["kind"] == "clip"])
-    send("merge", [{"videoId": one["id"]} for one in lost if one["kind"] == "merge"])
-    return len(lost)
+    batches = service.rpc("release_stalled", {})
+    clips = [one["id"] for one in lost if one["kind"] == "clip"] + [clip for one in batches for clip in one["clips"]]
+    merges = [one["id"] for one in lost if one["kind"] == "merge"] + [
+        video for one in batches for video in one["merges"]
+    ]
+    send("render", [{"clipId": clip} for clip in clips])
+    send("merge", [{"videoId": video} for video in merges])
+    return len(clips) + len(merges)
 
 
 def _remove_orphans(service: Access, *, dry_run: bool) -> dict[str, int]:

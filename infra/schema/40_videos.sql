@@ -58,6 +58,10 @@ alter table public.final_videos
         private.media_path(video_url), private.media_path(poster_url), private.media_path(preview_url),
         private.media_path(captions_url)],
       null)) stored;
+alter table public.final_videos drop constraint if exists final_videos_size_check;
+alter table public.final_videos add constraint final_videos_size_check check (
+  width between 2 and 1920 and height between 2 and 1920 and fps between 1 and 60
+  and duration_seconds between 0 and 3600) not valid;
 comment on table public.final_videos is 'One rendering of a session, which can have several.';
 comment on column public.final_videos.progress is '0 to 1.';
 comment on column public.final_videos.estimated_cost is 'US dollars.';

@@ -14,7 +14,7 @@ $$;
 comment on function private.finished_clip(text, text) is
   'The address of a finished clip of the same owner that everything equal has determined, if its file is still there.';
 
-create or replace function private.planned_clips(p_session_id text, p_owner text, p_clips jsonb)
+create or replace function private.planned_clips(p_session_id text, p_owner text, p_look jsonb, p_clips jsonb)
 returns table (
   clip_number integer, frame_number integer, start_seconds numeric, duration_seconds numeric, caption text,
   provider text, spec jsonb, content_hash text, cost numeric, is_missing boolean, finished_url text)
@@ -29,7 +29,7 @@ language sql stable security definer set search_path = '' as $$
     where f.session_id = p_session_id
   ), wanted as materialized (
     select w.*, own.provider, own.is_missing is distinct from false as is_missing,
-      w.recipe || jsonb_build_object('source', own.file, 'previousSource', previous.file) as spec
+      w.recipe || jsonb_build_object('look', p_look, 'source', own.file, 'previousSource', previous.file) as spec
     from jsonb_to_recordset(p_clips) as w (
       clip_number integer, frame_number integer, previous_frame integer, start_seconds numeric,
       duration_seconds numeric, caption text, cost numeric, recipe jsonb)
@@ -42,7 +42,7 @@ language sql stable security definer set search_path = '' as $$
     h.content_hash, h.cost, h.is_missing, private.finished_clip(p_owner, h.content_hash)
   from hashed h
 $$;
-comment on function private.planned_clips(text, text, jsonb) is
+comment on function private.planned_clips(text, text, jsonb, jsonb) is
   'The rows that a plan becomes. Which files a clip is made from is told by the session''s frames, never by the caller, '
   'and the hash is over these files, in the version that they have now, and the recipe.';
 
@@ -147,6 +147,8 @@ language plpgsql security definer set search_path = '' as $$
 declare
   wanted constant public.final_videos := jsonb_populate_record(null::public.final_videos, p_video);
   audio_upload_id constant uuid := p_video ->> 'audio_upload_id';
+  look constant jsonb := jsonb_build_object(
+    'width', wanted.width, 'height', wanted.height, 'fps', wanted.fps, 'fit', wanted.options -> 'fit');
   session public.video_sessions;
   audio text;
   planned jsonb;
@@ -172,7 +174,7 @@ begin
   select jsonb_agg(to_jsonb(p) order by p.clip_number),
       jsonb_agg(p.frame_number order by p.clip_number) filter (where p.is_missing)
     into planned, missing
-    from private.planned_clips(p_session_id, session.user_id, p_clips) p;
+    from private.planned_clips(p_session_id, session.user_id, look, p_clips) p;
   if missing is not null then
     raise exception using errcode = 'PT422', message = 'frame_image_missing',
       detail = jsonb_build_object('frameNumber', missing -> 0, 'frameNumbers', missing)::text;

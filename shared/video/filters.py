@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 _COLOURS: Final = {"rgb24": "colorspace=gbr:range=pc", "rgba": "colorspace=gbr:range=pc"}
 _OURS: Final = "colorspace=bt709:range=tv"
 _LEFT: Final = "out_color_matrix=bt709:out_range=tv:out_chroma_loc=left"
-_EXACT: Final = "flags=bicubic+accurate_rnd+full_chroma_inp:threads=1"
+_EXACT: Final = "flags=lanczos+accurate_rnd+full_chroma_inp:threads=1"
 
 
 class Chain:

@@ -1,4 +1,4 @@
-"""A still's bytes to the scene that the camera moves over: planar YUV 4:4:4, BT.709, limited range."""
+"""A still's bytes to the scene that the camera moves over, as a frame in RGBA."""
 
 from io import BytesIO
 from typing import Final
@@ -7,7 +7,6 @@ from av.video.frame import VideoFrame
 from PIL import Image, ImageFilter, ImageOps
 
 from shared.errors import AppError
-from shared.video.filters import Chain, scale
 from shared.video.look import Look
 from shared.video.motion import Camera
 
@@ -37,8 +36,7 @@ def scene(picture: Image.Image, look: Look, camera: Camera) -> VideoFrame:
     across, down = camera.stretch
     size = look.width * across, look.height * down
     shaped = _covering(picture, size) if look.fit == "cover" else _contained(picture, size, look, camera.core)
-    source = pixels(shaped)
-    return Chain([source], scale(source.width, source.height), "format=yuv444p")(source)
+    return pixels(shaped)
 
 
 def pixels(picture: Image.Image) -> VideoFrame:

@@ -5,9 +5,11 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
+from infra.local.stack import Stack
 from shared.pricing import MERGE_MEMORY_MB, PARALLEL_RENDERERS, RENDER_MEMORY_MB
 from shared.renderings import planned_video
 from shared.settings import settings
@@ -331,3 +333,30 @@ def test_a_guest_makes_videos_too(guest: Client, queues: Queues) -> None:
     asked = guest.get("get_video", videoId=answer.json["videoId"], userId=saved["userId"])
     assert asked.json["video"]["status"] == "queued"
     assert guest.get("get_video", videoId=answer.json["videoId"]).code == "video_not_found"
+
+
+def test_a_direct_call_of_the_database_cannot_choose_what_is_read(
+    stack: Stack, alice: User, bob: User, session: JsonObject, database: Database
+) -> None:
+    secret = {"image": f"{bob.subject}/frames/secret.webp", "version": "1"}
+    clip = {
+        "clip_number": 1,
+        "frame_number": 1,
+        "previous_frame": 2,
+        "start_seconds": 0,
+        "duration_seconds": 6,
+        "recipe": {"source": secret, "previousSource": secret},
+    }
+    video = {"options": {}, "width": 480, "height": 480, "fps": 24, "duration_seconds": 6}
+    given = {"p_session_id": session["sessionId"], "p_version": 1, "p_video": video, "p_clips": [clip]}
+    headers = {"apikey": stack.info["anonKey"], "Authorization": f"Bearer {alice.token}"}
+    url = f"{stack.info['supabaseUrl']}/rest/v1/rpc/start_video"
+    answer = httpx.post(url, json=given, headers=headers)
+    assert answer.status_code == 200, answer.text
+    [row] = rows(database, session["sessionId"])
+    assert bob.subject not in json.dumps(row)
+    assert row["spec"]["source"]["image"].startswith(f"{alice.subject}/frames/frame_1_")
+    huge = {**given, "p_video": {**video, "width": 100_000}}
+    assert httpx.post(url, json=huge, headers=headers).status_code == 400
+    stranger = {**headers, "Authorization": f"Bearer {bob.token}"}
+    assert httpx.post(url, json=given, headers=stranger).status_code == 404

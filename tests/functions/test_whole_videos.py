@@ -1,6 +1,7 @@
 """Whole videos through the stack, from the request to the MP4: queues, workers as processes, and their deaths."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -10,12 +11,19 @@ import pytest
 
 from infra.local.stack import Stack
 from tests.client import JsonObject
-from tests.functions.test_direct_uploads import eventually, kill_environments
+from tests.functions.test_direct_uploads import kill_environments
+from tests.infra.running import until
 from tests.people import User
 from tests.storyboards import frame, with_frames
 from tests.videos import SMALL, fetched, picture, stored_storyboard, watch
 
 Database = psycopg.Connection[Any]
+SECONDS = 500  # for a hang, not a measure: other work may be going on
+pytestmark = pytest.mark.timeout(2 * SECONDS)
+
+
+def eventually(reached: Callable[[], bool]) -> None:
+    until(reached, SECONDS)
 
 
 class App:

@@ -12,12 +12,17 @@ from pathlib import Path
 from random import Random
 
 import av
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.filter import Graph
 from av.video.frame import VideoFrame
-from PIL import Image, ImageDraw
+from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
+from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from shared.video.encoding import Encoder
 from shared.video.look import Look
+from shared.video.stills import picture_of
 
 LOOK = Look(320, 180, 30)
 RATE = 48_000
@@ -46,7 +51,17 @@ def scene(look: Look, seed: int = 0) -> Draw:
 
 def planar(picture: Image.Image) -> VideoFrame:
     """Return the picture as our encoder takes it."""
-    return VideoFrame.from_image(picture).reformat(format="yuv420p", dst_colorspace="itu709", dst_color_range="MPEG")
+    return from_image(picture).reformat(format="yuv420p", dst_colorspace="itu709", dst_color_range="MPEG")
+
+
+def from_image(picture: Image.Image) -> VideoFrame:
+    """Return the picture as a frame in RGB."""
+    frame = VideoFrame(picture.width, picture.height, "rgb24")
+    stride = frame.planes[0].line_size
+    data = picture.convert("RGB").tobytes()
+    rows = (data[start : start + 3 * picture.width] for start in range(0, len(data), 3 * picture.width))
+    frame.planes[0].update(b"".join(row.ljust(stride, b"\0") for row in rows))
+    return frame
 
 
 def clip(path: Path, length: int, look: Look = LOOK, seed: int = 0, draw: Draw | None = None) -> Path:
@@ -73,6 +88,8 @@ class Source:
     pixel_aspect: Fraction | None = None
     times: tuple[int, ...] = ()
     sound: bool = False
+    matrix: str = "itu601"
+    tagged: bool = False
 
     def write(self, folder: Path, draw: Draw | None = None) -> Path:
         """Write the file and return its path."""
@@ -81,15 +98,18 @@ class Source:
         clock = Fraction(1, 1000) if self.times else Fraction(1, self.rate)
         with av.open(str(path), "w") as container:
             stream = container.add_stream(self.codec, rate=self.rate)
+            assert isinstance(stream, VideoStream)
             stream.width, stream.height, stream.pix_fmt = self.width, self.height, self.pixels
             stream.codec_context.time_base = clock
+            if self.tagged:
+                stream.codec_context.colorspace = Colorspace[self.matrix.upper()]
             if self.pixel_aspect:
                 stream.codec_context.sample_aspect_ratio = self.pixel_aspect
             if self.rotation:
                 stream.set_display_rotation(self.rotation)
             audio = container.add_stream("aac", rate=RATE, layout="stereo") if self.sound else None
             for index in range(self.frames):
-                frame = VideoFrame.from_image(draw(index)).reformat(format=self.pixels, dst_colorspace="itu709")
+                frame = from_image(draw(index)).reformat(format=self.pixels, dst_colorspace=self.matrix)
                 frame.pts, frame.time_base = (self.times[index] if self.times else index), clock
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
@@ -119,7 +139,7 @@ def digest(frame: VideoFrame) -> str:
 def pictures(path: Path) -> list[Image.Image]:
     """Decode the whole file to RGB."""
     with av.open(str(path)) as container:
-        return [frame.to_image() for frame in container.decode(video=0)]
+        return [picture_of(frame) for frame in container.decode(video=0)]
 
 
 def assert_sound_mp4(path: Path, frames: int, look: Look, *, audio: bool = False) -> None:
@@ -161,9 +181,9 @@ def top_boxes(path: Path) -> list[bytes]:
     return found
 
 
-def likeness(one: Image.Image, other: Image.Image) -> float:
-    """Return the mean difference of two pictures of one size, 0 to 255."""
-    return sum(abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True)) / len(one.tobytes())
+def distance(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean difference of two pictures, 0 to 255; the other is scaled to the size of the one."""
+    return sum(ImageStat.Stat(ImageChops.difference(one, other.resize(one.size))).mean) / 3
 
 
 @lru_cache
@@ -178,11 +198,11 @@ def music(seconds: float, *, loud: float = 0.25, rate: int = RATE) -> bytes:
     return samples.tobytes()
 
 
-def audio_frames(samples: bytes, rate: int) -> Iterable[av.AudioFrame]:
+def audio_frames(samples: bytes, rate: int) -> Iterable[AudioFrame]:
     """Yield interleaved stereo samples as frames."""
     for start in range(0, len(samples), 4 * AAC_FRAME):
         block = samples[start : start + 4 * AAC_FRAME]
-        frame = av.AudioFrame("s16", "stereo", len(block) // 4)
+        frame = AudioFrame("s16", "stereo", len(block) // 4)
         frame.planes[0].update(block)
         frame.sample_rate, frame.pts, frame.time_base = rate, start // 4, Fraction(1, rate)
         yield frame
@@ -192,6 +212,7 @@ def audio_file(path: Path, samples: bytes, codec: str, *, rate: int = RATE, layo
     """Write samples of 48 kHz by any codec, to the container that the name asks for."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
+        assert isinstance(stream, AudioStream)
         for frame in audio_frames(samples, RATE):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
