@@ -64,8 +64,8 @@ class _DeadlineStream(httpx.SyncByteStream):
 def tls() -> ssl.SSLContext:
     """Return a context that trusts the authorities of certifi.
 
-    An artifact has each of them in a file by its name, which is read when a server names it; to read the one file of all
-    is a tenth of a cold start.
+    An artifact has each of them in a file by its name, which is read when a server names it; to read the one file
+    of all is a tenth of a cold start.
     """
     folder = Path(__file__).parents[1] / "certificates"
     return ssl.create_default_context(capath=str(folder)) if folder.is_dir() else httpx.create_ssl_context()

@@ -113,9 +113,9 @@ def _build(target: Target, wanted: list[str], folder: Path) -> None:
         if target.architecture and elf.machine(path) != target.architecture:
             raise PackagingError(f"{path.relative_to(site)} is not for {target.architecture}.")
         elf.strip(path)
-    if "certifi" in files:
+    if (certifi := canonicalize_name("certifi")) in files:
         names = certificates.write((site / _AUTHORITIES).read_text(), site / certificates.FOLDER)
-        files["certifi"] += [f"{certificates.FOLDER}/{name}" for name in names]
+        files[certifi] += [f"{certificates.FOLDER}/{name}" for name in names]
     compile_tree(target, site, sourceless=True)
     index: dict[str, Any] = {
         "distributions": {
