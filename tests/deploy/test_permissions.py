@@ -13,6 +13,8 @@ from infra.local.state import TOP
 from infra.package.build import all_functions
 from infra.package.closure import Closure, closure_of
 
+pytestmark = pytest.mark.timeout(600)
+
 BUCKET = f"arn:aws:s3:::videomaker-ingest-dev-{ACCOUNT}"
 QUEUES = {"render": "RenderQueue", "merge": "MergeQueue", "webhook": "WebhookQueue"}
 RECEIVES = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")

@@ -17,6 +17,8 @@ from infra.deploy.template import ACCOUNT, Template
 from infra.local.gateway.configuration import Service
 from infra.local.state import TOP
 
+pytestmark = pytest.mark.timeout(600)
+
 STACK = "videomaker-dev"
 BUCKET = f"videomaker-ingest-dev-{ACCOUNT}"
 FUNCTIONS = Service(TOP / "serverless.yml").functions

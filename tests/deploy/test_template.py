@@ -13,6 +13,8 @@ from infra.local.gateway.configuration import Service
 from infra.local.state import TOP
 from infra.package.build import all_functions
 
+pytestmark = pytest.mark.timeout(600)
+
 FUNCTIONS = Service(TOP / "serverless.yml").functions
 WITH_URL = sorted(name for name, one in FUNCTIONS.items() if one.has_url)
 
