@@ -7,12 +7,12 @@ INSTALLED := $(VENV)/.installed
 NPM_PLATFORM := $(if $(filter Darwin,$(shell uname -s)),--cpu=x64)
 NPM := infra/local/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test check format bench fuzz package invoke migrate lock clean help
+.PHONY: demo up status reset test browser check format bench fuzz package invoke migrate lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-demo: $(INSTALLED) $(NPM) ## Store a storyboard, read it back, show it (IMAGES=folder for your own images)
+demo: $(INSTALLED) $(NPM) ## Store a storyboard, read it back, make a video of it (IMAGES=folder for your own images)
 	@$(RUN) -m infra.local demo
 
 up: $(INSTALLED) $(NPM) ## Run the whole stack until Ctrl-C (PORT=8787 STATE=.local)
@@ -21,8 +21,16 @@ up: $(INSTALLED) $(NPM) ## Run the whole stack until Ctrl-C (PORT=8787 STATE=.lo
 status reset: $(INSTALLED) ## Say whether the stack runs; delete all that it has stored
 	@$(RUN) -m infra.local $@
 
-test: $(INSTALLED) $(NPM) ## Run all tests (ARGS="-k name")
+test: $(INSTALLED) $(NPM) browser ## Run all tests (ARGS="-k name")
 	$(RUN) -m pytest -n 2 $(ARGS)
+
+browser: ## Install Chromium for the browser tests, where it is missing and this is Debian's root
+	@if { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium …"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq --yes --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	else echo "Chromium is missing: the browser tests are skipped until you install it."; fi
 
 check: $(INSTALLED) ## Format, lint and types
 	$(RUN) -m ruff format --check .
@@ -36,7 +44,7 @@ format: $(INSTALLED) ## Format, and mend what the linter can mend
 bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
 	@$(RUN) -m infra.local.bench
 
-fuzz: $(INSTALLED) ## Feed mutated files to the image decoders (SECONDS=120)
+fuzz: $(INSTALLED) ## Feed damaged files to all that decodes images and media (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz
 
 package: $(INSTALLED) ## Build each function's artifact in build/ (ARCH=x86_64 or arm64, FUNCTIONS="a b")

@@ -67,6 +67,7 @@ def migrate(
         if storage_webhook:
             cursor.execute(_TARGET, storage_webhook)
         if changed:
+            cursor.execute("select private.guard_tables()")
             cursor.execute("notify pgrst, 'reload schema'")
     return changed
 

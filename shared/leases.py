@@ -7,8 +7,9 @@ from contextvars import copy_context
 from threading import Event, Thread
 from typing import Any, Final
 
-from shared.errors import PROBLEMS, AppError
+from shared.errors import AppError
 from shared.observability import log
+from shared.problems import PROBLEMS
 from shared.supabase_access import Access
 
 LEASE_SECONDS: Final = 60

@@ -66,6 +66,7 @@ LongText = Annotated[Text, StringConstraints(max_length=20_000)]
 ShortText = Annotated[Text, StringConstraints(max_length=255)]
 Words = Annotated[Text, StringConstraints(max_length=100)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_storable)]
+Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_storable)]
 FrameId = Annotated[int | str, BeforeValidator(_one_frame_id), Field(examples=[1, "opening-shot"])]
 Timestamp = Annotated[
     Text,

@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,6 +24,10 @@ class Invocation:
     deadline: float
     started: float = field(default_factory=time.perf_counter)
     timings: dict[str, float] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    """What is said in the answer's headers besides."""
+    aside: Callable[[], None] | None = None
+    """Waits for what runs beside the work and has a say in the answer; raises what speaks against it."""
 
     def server_timing(self) -> str:
         """Return the value of the `Server-Timing` header, in milliseconds."""
@@ -62,6 +66,22 @@ def remaining_seconds() -> float:
     """Return how long work may still take, without end outside of an invocation; never negative."""
     invocation = _invocation.get()
     return max(0.0, invocation.deadline - time.monotonic()) if invocation else float("inf")
+
+
+def add_headers(headers: dict[str, str]) -> None:
+    """Say this in the answer's headers too."""
+    invocation = _invocation.get()
+    if invocation:
+        invocation.headers.update(headers)
+
+
+def before_answering(wait: Callable[[], None]) -> None:
+    """Call this before the answer goes out, in the place of which goes what it raises; at once outside of any."""
+    invocation = _invocation.get()
+    if invocation:
+        invocation.aside = wait
+    else:
+        wait()
 
 
 @contextmanager

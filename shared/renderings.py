@@ -10,8 +10,11 @@ from pydantic import Field
 
 from shared import pricing
 from shared.errors import AppError
+from shared.jobs import send
 from shared.models import Model
+from shared.observability import log
 from shared.outbound.targets import WebhookUrl
+from shared.supabase_access import Access
 from shared.timeline import Clip, Motion, Predecessor, Still, Transition, plan
 from shared.video.look import Aspect, Fit, Look, Resolution
 
@@ -36,6 +39,11 @@ class VideoOptions(Model):
         None
     )
     webhook_url: WebhookUrl | None = None
+
+    def over(self, defaults: Mapping[str, Any]) -> "VideoOptions":
+        """Return these options, with defaults for those that were not given."""
+        given = self.model_dump(include=self.model_fields_set & VideoOptions.model_fields.keys())
+        return VideoOptions.model_validate({**defaults, **given})
 
     @property
     def look(self) -> Look:
@@ -88,6 +96,43 @@ def planned_video(frames: Sequence[Row], duration_seconds: float, options: Video
         for clip, row in zip(clips, frames, strict=True)
     ]
     return PlannedVideo(clips, options.look, rows, warnings)
+
+
+def video_row(video: PlannedVideo, options: VideoOptions, template: tuple[str, int] | None) -> Row:
+    """Return a planned video as `start_video` takes it; `template` are id and version of the one that it is made by."""
+    template_id, template_version = template or (None, None)
+    return {
+        "options": VideoOptions.model_validate(options.model_dump()).model_dump(mode="json", by_alias=True),
+        "duration_seconds": video.frames / video.look.fps,
+        "width": video.look.width,
+        "height": video.look.height,
+        "fps": video.look.fps,
+        "warnings": video.warnings,
+        "estimated_cost": video.merge.dollars,
+        "audio_upload_id": options.audio_upload_id and str(options.audio_upload_id),
+        "template_id": template_id,
+        "template_version": template_version,
+    }
+
+
+def send_due(clips: Sequence[int], merges: Sequence[int]) -> None:
+    """Send the messages that are due. Everything is written down: what cannot be sent now, the sweep sends."""
+    try:
+        send("render", [{"clipId": clip_id} for clip_id in clips])
+        send("merge", [{"videoId": video_id} for video_id in merges])
+    except AppError as error:
+        log("messages_not_sent", level=40, error=error)
+
+
+def release_next(service: Access, video_id: int) -> None:
+    """Let the next videos of a batch go, after this one of it has ended; never raises."""
+    try:
+        due = service.rpc("release_next", {"p_video_id": video_id})
+    except AppError as error:
+        log("batch_not_released", level=40, error=error)
+        return
+    if due:
+        send_due(due["clips"], due["merges"])
 
 
 def clip_of(row: Mapping[str, Any]) -> Clip:
@@ -155,7 +200,7 @@ def _row(clip: Clip, look: Look, caption: str, *, burn: bool) -> Row:
     made = {name: value for name, value in asdict(clip).items() if name not in ("number", "frame_number", "start")}
     if clip.previous:
         del made["previous"]["frame_number"]
-    recipe = {"renderer": RENDERER, "look": asdict(look), "clip": made} | ({"caption": caption} if burn else {})
+    recipe = {"renderer": RENDERER, "clip": made} | ({"caption": caption} if burn else {})
     return {
         "clip_number": clip.number,
         "frame_number": clip.frame_number,

@@ -36,11 +36,17 @@ class Settings:
     service_key: str | None
     """Only functions that may pass row level security by have it."""
     jwt_secret: str | None
-    """The legacy HS256 secret: verifies HS256 tokens and signs those of guests."""
+    """The legacy HS256 secret: verifies HS256 tokens, and signs those of guests and API keys."""
+    signing_key: str | None
+    """A private JWK that the project trusts: signs the tokens of guests and API keys instead of the legacy secret."""
     jwt_issuer: str
     guest_access: bool
     guest_secret: str | None
     """Turns a guest's id into its subject; changing it cuts all guests off from their data."""
+    rate_limits: bool
+    redis_url: str | None
+    trusted_proxies: int
+    """How many proxies in front of the functions name the address that they were asked from."""
     ingest_bucket: str
     """The private S3 bucket for direct uploads."""
     render_queue_url: str | None
@@ -74,9 +80,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         anon_key=_required(environment, _ANON_KEY),
         service_key=environment.get("SUPABASE_SERVICE_KEY") or None,
         jwt_secret=environment.get("SUPABASE_JWT_SECRET") or None,
+        signing_key=environment.get("SUPABASE_SIGNING_KEY") or None,
         jwt_issuer=environment.get("SUPABASE_JWT_ISSUER") or f"{url}/auth/v1",
         guest_access=_choice(environment, "GUEST_ACCESS", "off", ("on", "off")) == "on",
         guest_secret=environment.get("GUEST_SECRET") or None,
+        rate_limits=_choice(environment, "RATE_LIMITS", "on", ("on", "off")) == "on",
+        redis_url=_redis_url(environment),
+        trusted_proxies=_number(environment, "TRUSTED_PROXIES", default=0, least=0),
         ingest_bucket=environment.get("INGEST_BUCKET") or "videomaker-ingest",
         render_queue_url=environment.get("RENDER_QUEUE_URL") or None,
         merge_queue_url=environment.get("MERGE_QUEUE_URL") or None,
@@ -88,7 +98,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             Literal["public", "private"],
             _choice(environment, "BUCKET_ACCESS", "public", ("public", "private")),
         ),
-        signed_url_seconds=_seconds(environment, "SIGNED_URL_SECONDS", default=3600),
+        signed_url_seconds=_number(environment, "SIGNED_URL_SECONDS", default=3600, least=1),
         aws=AwsSettings(
             region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1",
             endpoint_url=(environment.get("AWS_ENDPOINT_URL") or "").rstrip("/") or None,
@@ -97,8 +107,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             session_token=environment.get("AWS_SESSION_TOKEN") or None,
         ),
     )
-    if found.guest_access and not (found.jwt_secret and found.guest_secret):
-        raise AppError("not_configured", "GUEST_ACCESS=on needs SUPABASE_JWT_SECRET and GUEST_SECRET.")
+    if found.guest_access and not (found.guest_secret and (found.jwt_secret or found.signing_key)):
+        raise AppError(
+            "not_configured", "GUEST_ACCESS=on needs GUEST_SECRET, and SUPABASE_JWT_SECRET or SUPABASE_SIGNING_KEY."
+        )
     return found
 
 
@@ -116,8 +128,15 @@ def _choice(environment: Mapping[str, str], name: str, default: str, choices: tu
     return value
 
 
-def _seconds(environment: Mapping[str, str], name: str, *, default: int) -> int:
+def _redis_url(environment: Mapping[str, str]) -> str | None:
+    value = environment.get("REDIS_URL") or None
+    if value and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise AppError("not_configured", "REDIS_URL must begin with redis://, rediss:// or unix://.")
+    return value
+
+
+def _number(environment: Mapping[str, str], name: str, *, default: int, least: int) -> int:
     value = environment.get(name) or str(default)
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
-        raise AppError("not_configured", f"{name} must be a whole number of seconds.")
+    if not value.isascii() or not value.isdigit() or int(value) < least:
+        raise AppError("not_configured", f"{name} must be a whole number of {least} or more.")
     return int(value)

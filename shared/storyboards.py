@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.identity import Caller
-from shared.models import Frame, SavedStoryboard, Session, StoryboardPage
+from shared.models import Frame, SavedStoryboard, Session, StoryboardInput, StoryboardPage
 from shared.paging import cursor_behind, key_behind
-from shared.supabase_access import Access, url_epoch
+from shared.supabase_access import Access, media_path, stored_url, url_epoch
 
 Row = dict[str, Any]
 
@@ -19,6 +19,35 @@ _LAST_NUMBER: Final = 2_147_483_647  # of a Postgres integer
 _PAGE_BYTES: Final = 5_900_000
 _ADDED_BYTES: Final = 800  # per frame: names in camelCase and two URLs, of which a row holds the paths
 _CERTAINLY_FITTING: Final = 500_000  # characters, even if each were a quote
+
+
+def session_row(storyboard: StoryboardInput, session_id: str, template_version: int | None) -> Row:
+    """Return the session as `save_storyboard` takes it."""
+    columns = {"original_prompt", "video_duration", "frame_count", "style", "mood", "template_id"}
+    return {"session_id": session_id, "template_version": template_version, **storyboard.model_dump(include=columns)}
+
+
+def frame_rows(storyboard: StoryboardInput, stored: Mapping[int, str]) -> list[Row]:
+    """Return the frames as `save_storyboard` takes them; `stored` are the paths of images by their frame's place."""
+    return [
+        _frame_row(storyboard, place, number, stored.get(place) or media_path(frame.image_url))
+        for place, (frame, number) in enumerate(zip(storyboard.frames, storyboard.numbers(), strict=True))
+    ]
+
+
+def _frame_row(storyboard: StoryboardInput, place: int, number: int, path: str | None) -> Row:
+    frame = storyboard.frames[place]
+    start = (storyboard.video_duration or 0) * place / storyboard.frame_count
+    return {
+        **frame.model_dump(include={"scene_story", "story_title", "story_overview", "style", "mood"}),
+        "frame_number": number,
+        "frame_id": frame.slug,
+        "timestamp": frame.timestamp or f"{round(start, 3):g}s",  # an even split
+        "image_path": path,
+        "image_url": stored_url(path or ""),
+        "description": frame.description or frame.prompt,
+        "prompt": frame.prompt or frame.description,
+    }
 
 
 def session_of(row: Row, caller: Caller) -> Session:

@@ -19,6 +19,7 @@ from storage3 import SyncStorageClient
 from storage3.exceptions import StorageApiError
 
 from shared.errors import AppError
+from shared.observability import Part
 from shared.settings import MEDIA_BUCKET, settings
 from shared.upstream import AlreadyStoredError, NotStoredError, http, translated
 
@@ -51,9 +52,9 @@ class Access:
         self._rest = SyncPostgrestClient(f"{base}/rest/v1", headers=headers, http_client=http, retry_enabled=False)
         self._files = SyncStorageClient(f"{base}/storage/v1/", headers, http_client=http).from_(MEDIA_BUCKET)
 
-    def rpc(self, function: str, parameters: Mapping[str, object]) -> Any:
-        """Call a database function and return what it returns, as JSON values."""
-        with translated("database", "db"):
+    def rpc(self, function: str, parameters: Mapping[str, object], part: Part | None = "db") -> Any:
+        """Call a database function and return what it returns, as JSON values; timed as a part of the invocation."""
+        with translated("database", part):
             return self._rest.rpc(function, cast(dict[str, str], dict(parameters))).execute().data
 
     def session_with_frames(self, session_id: str, *, after: int, limit: int) -> dict[str, Any] | None:
@@ -265,7 +266,7 @@ def _plain_path(path: str) -> str | None:
 
 def fetch_jwks() -> dict[str, Any]:
     """Return the public keys that the project signs access tokens with (RFC 7517)."""
-    with translated("auth", "auth"):
+    with translated("auth", None):
         response = http.get(f"{settings().supabase_url}/auth/v1/.well-known/jwks.json")
         response.raise_for_status()
         return cast(dict[str, Any], response.json())

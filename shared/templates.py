@@ -196,6 +196,15 @@ def find_template(access: Access, template_id: str, version: int | None = None) 
     return template_of(row)
 
 
+def template_of_session(access: Access, session: Mapping[str, Any]) -> Template | None:
+    """Return the template that a session's row names, as it was then; None where there is none, or none any more."""
+    if session["template_id"] is None or session["template_version"] is None:
+        return None
+    with suppress(AppError):
+        return find_template(access, session["template_id"], session["template_version"])
+    return None
+
+
 def completed(storyboard: StoryboardInput, template: Template) -> StoryboardInput:
     """Return the storyboard with what it left out, its merge fields filled; raises `invalid_template_data`."""
     values = template.fields.values(storyboard.template_data or {})

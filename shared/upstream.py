@@ -3,7 +3,7 @@
 import json
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -13,8 +13,9 @@ from postgrest import APIError
 from pydantic import ValidationError
 from storage3.exceptions import StorageApiError
 
-from shared.errors import PROBLEMS, AppError
+from shared.errors import AppError
 from shared.observability import Part, log, remaining_seconds, timed
+from shared.problems import PROBLEMS
 
 _TIMEOUT_SECONDS: Final = 8.0
 _CONNECT_SECONDS: Final = 2.0
@@ -87,10 +88,10 @@ class NotStoredError(Exception):
 
 
 @contextmanager
-def translated(service: Service, part: Part) -> Iterator[None]:
-    """Time a call, and turn what a client of Supabase raises into an `AppError`."""
+def translated(service: Service, part: Part | None) -> Iterator[None]:
+    """Time a call as a part of the invocation, and turn what a client of Supabase raises into an `AppError`."""
     try:
-        with timed(part):
+        with timed(part) if part else nullcontext():
             yield
     except APIError as error:
         raise _database_error(error) from error
@@ -106,7 +107,9 @@ def _database_error(error: APIError) -> AppError:
     code = error.code or ""
     message = error.message or ""
     if code.startswith("PT") and message in PROBLEMS:
-        return AppError(message, extra=_details(error))
+        details = _details(error)
+        wait = details.pop("retryAfter", None)
+        return AppError(message, retry_after=wait if isinstance(wait, int) else None, extra=details)
     if code in ("PGRST301", "PGRST303"):
         # Newer servers tell an expired token from a bad one; older ones say it in words.
         return AppError("token_expired" if "expired" in message else "invalid_token")

@@ -10,13 +10,15 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import PROBLEMS, AppError
+from shared.errors import AppError
 from shared.models import Model, field_errors
 from shared.observability import Invocation, begin, log
+from shared.problems import PROBLEMS
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _SECONDS_WITHOUT_LAMBDA: Final = 30.0
@@ -98,18 +100,30 @@ class _Conventions:
             path = path[len(self._prefix) :]
         scope["path"] = path or "/"
         scope["request_id"] = invocation.request_id
-        started = False
+        started = refused = False
 
-        async def finish(message: Message) -> None:
+        async def label(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                more = {
+                    "x-request-id": invocation.request_id,
+                    "server-timing": invocation.server_timing(),
+                    **invocation.headers,
+                }
                 message["headers"] = [
                     *message["headers"],
-                    (b"x-request-id", invocation.request_id.encode()),
-                    (b"server-timing", invocation.server_timing().encode()),
+                    *((name.lower().encode(), value.encode()) for name, value in more.items()),
                 ]
             await send(message)
+
+        async def finish(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and (error := await _raised_aside(invocation)):
+                refused = True
+                await _refusal(error, invocation.request_id)(scope, receive, label)
+            elif not refused:
+                await label(message)
 
         try:
             await self._app(scope, receive, finish)
@@ -117,6 +131,16 @@ class _Conventions:
             log("unhandled_error", level=40, error=error)
             if not started:
                 await _answer(AppError("internal_error"), invocation.request_id)(scope, receive, finish)
+
+
+async def _raised_aside(invocation: Invocation) -> AppError | None:
+    wait, invocation.aside = invocation.aside, None
+    try:
+        if wait:
+            await run_in_threadpool(wait)
+    except AppError as error:
+        return error
+    return None
 
 
 def _begin(scope: Scope) -> Invocation:
@@ -142,8 +166,12 @@ def _answer(error: AppError, request_id: str, headers: Mapping[str, str] | None 
 
 async def _app_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AppError)
+    return _refusal(error, request.scope["request_id"])
+
+
+def _refusal(error: AppError, request_id: str) -> JSONResponse:
     log("refused", code=error.code, status=error.status)
-    return _answer(error, request.scope["request_id"])
+    return _answer(error, request_id)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -15,7 +15,7 @@ from infra.local.postgres import delete_cluster
 from infra.local.stack import Stack
 from infra.local.state import State
 
-pytest_plugins = ["tests.people", "tests.sharing", "tests.webhooks"]
+pytest_plugins = ["tests.people", "tests.running_redis", "tests.sharing", "tests.webhooks"]
 
 
 @contextmanager
@@ -47,6 +47,9 @@ def state_folder() -> Iterator[Path]:
 def stack() -> Iterator[Stack]:
     """One stack for all tests of this process, so that a test may stop a part of it without disturbing others."""
     with temporary_state() as folder, Stack(folder, port=0) as running:
+        with psycopg.connect(running.superuser_url, autocommit=True) as connection:
+            # All tests ask from one address.
+            connection.execute("update private.rate_limits set amount = 1000 * amount")
         yield running
 
 

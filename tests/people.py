@@ -8,9 +8,11 @@ import pytest
 
 from infra.local.keys import Keys
 from infra.local.stack import Stack
-from shared import identity
+from shared.identity import api_keys, tokens
 from shared.settings import settings
 from tests.client import Client
+
+Claims = Callable[..., dict[str, object]]
 
 
 @pytest.fixture
@@ -19,7 +21,8 @@ def function_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Itera
     for name, value in stack.function_environment().items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    monkeypatch.setattr(identity, "_key_set", identity._KeySet())
+    monkeypatch.setattr(tokens, "_key_set", tokens._KeySet())
+    api_keys._known.clear()
     yield monkeypatch
     settings.cache_clear()
 
@@ -40,7 +43,7 @@ def keys(stack: Stack) -> Keys:
 
 
 @pytest.fixture
-def claims(stack: Stack) -> Callable[..., dict[str, object]]:
+def claims(stack: Stack) -> Claims:
     """Make the claims of a valid access token; keyword arguments replace some."""
 
     def make(**changed: object) -> dict[str, object]:
@@ -58,9 +61,7 @@ def claims(stack: Stack) -> Callable[..., dict[str, object]]:
 
 
 @pytest.fixture
-def new_user(
-    function_environment: pytest.MonkeyPatch, keys: Keys, claims: Callable[..., dict[str, object]]
-) -> Callable[[], User]:
+def new_user(function_environment: pytest.MonkeyPatch, keys: Keys, claims: Claims) -> Callable[[], User]:
     """Make signed-in users that nothing was stored for yet."""
 
     def make() -> User:

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Mapping
+from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from infra.local.stack import Stack
+from shared import shares
 from shared.supabase_access import stored_url
 from tests.client import Answer, JsonObject, event, invoke
 from tests.people import User
@@ -157,3 +159,53 @@ class Viewer:
 @pytest.fixture
 def viewer(function_environment: pytest.MonkeyPatch) -> Viewer:
     return Viewer()
+
+
+class Page(HTMLParser):
+    """What stands in a page: tags with their attributes, and the text."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        self.feed(answer.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def one(self, tag: str) -> dict[str, str | None]:
+        (found,) = self.all(tag)
+        return found
+
+    def meta(self, name: str) -> str | None:
+        (found,) = [one["content"] for one in self.all("meta") if name in (one.get("name"), one.get("property"))]
+        return found
+
+
+def heading(answer: Answer) -> str:
+    found = re.search(r"<h1[^>]*>(.*?)</h1>", answer.text, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def policy(answer: Answer) -> dict[str, str]:
+    """Return the Content-Security-Policy by directive."""
+    parts = (part.partition(" ") for part in answer.headers["content-security-policy"].split("; "))
+    return {name: value for name, _, value in parts}
+
+
+def plays(answer: Answer) -> bool:
+    return answer.status == 200 and "<video" in answer.text
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare a test the third of a second that each password is meant to take."""
+    monkeypatch.setitem(shares._SCRYPT, "n", 2)

@@ -5,22 +5,26 @@ import json
 import os
 import random
 import struct
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
 import boto3
 import httpx
+import psycopg
+import pytest
 from PIL import Image, ImageDraw
 
 from functions.merge_clips.handler import handler as merge_clips
 from functions.render_clip.handler import handler as render_clip
 from infra.local.bench.quality import ssim
-from shared.settings import settings
+from infra.local.stack import Stack
 from tests.client import Answer, Context, JsonObject, run_handler
 from tests.people import User
 from tests.shared.image_files import encoded
@@ -28,6 +32,8 @@ from tests.storyboards import frame, with_frames
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+Database = psycopg.Connection[Any]
 
 SMALL: JsonObject = {"aspect": "1:1", "resolution": 480, "fps": 24, "motion": "still", "transition": "cut"}
 
@@ -37,8 +43,8 @@ def picture(number: int, size: tuple[int, int] = (640, 640)) -> Image.Image:
     dice = random.Random(number)
     image = Image.new("RGB", size, tuple(dice.randrange(30, 226) for _ in range(3)))
     draw = ImageDraw.Draw(image)
-    for _ in range(24):
-        x, y, side = dice.randrange(size[0]), dice.randrange(size[1]), dice.randrange(30, 200)
+    for _ in range(150):
+        x, y, side = dice.randrange(size[0]), dice.randrange(size[1]), dice.randrange(6, 90)
         draw.ellipse((x - side, y - side, x + side, y + side), fill=tuple(dice.randrange(256) for _ in range(3)))
     return image
 
@@ -130,13 +136,6 @@ def video_of(user: User, video_id: str) -> JsonObject:
     return dict(user.get("get_video", videoId=video_id).json)
 
 
-def use(queues: Queues, environment: Any) -> None:
-    """Let the functions send to these queues."""
-    for name, url in queues.urls.items():
-        environment.setenv(f"{name.upper()}_QUEUE_URL", url)
-    settings.cache_clear()
-
-
 @dataclass(frozen=True)
 class Watched:
     """An MP4, decoded whole."""
@@ -152,6 +151,16 @@ class Watched:
 
 def watch(data: bytes, *, frames: int, fps: int, size: tuple[int, int]) -> Watched:
     """Decode every frame of an MP4 and hold it to the contract."""
+    found = watch_clip(data, frames=frames, fps=fps, size=size)
+    with av.open(io.BytesIO(data), "r") as container:
+        stream = container.streams.video[0]
+        assert stream.duration is not None and stream.time_base is not None
+        assert stream.duration * stream.time_base == Fraction(frames, fps)
+    return found
+
+
+def watch_clip(data: bytes, *, frames: int, fps: int, size: tuple[int, int]) -> Watched:
+    """Decode every frame of a clip."""
     order = [name for name, _ in boxes(data)]
     assert order.index(b"moov") < order.index(b"mdat"), "it cannot be played before it is loaded"
     with av.open(io.BytesIO(data), "r") as container:
@@ -161,7 +170,7 @@ def watch(data: bytes, *, frames: int, fps: int, size: tuple[int, int]) -> Watch
         assert stream.average_rate == stream.guessed_rate == fps
         assert (stream.width, stream.height) == size
         packets = [packet for packet in container.demux(stream) if packet.size]
-    clock = stream.time_base
+        clock = stream.time_base  # gone with the container
     assert clock is not None
     decoding = [packet.dts for packet in packets]
     assert all(a is not None and b is not None and a < b for a, b in pairwise(decoding))
@@ -169,8 +178,6 @@ def watch(data: bytes, *, frames: int, fps: int, size: tuple[int, int]) -> Watch
         shown = list(container.decode(video=0))
         times = [one.pts * clock for one in shown if one.pts is not None]
         assert times == [Fraction(number, fps) for number in range(frames)]
-        assert stream.duration is not None
-        assert stream.duration * clock == Fraction(frames, fps)
         pictures = [one.to_image() for one in shown]  # type: ignore[no-untyped-call]
         return Watched(pictures, size)
 
@@ -189,3 +196,63 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, int]]:
 def fetched(url: str) -> bytes:
     """Return what lies at an address."""
     return httpx.get(url).raise_for_status().content
+
+
+class Job:
+    """A video that was started, its rows, and the messages for its clips."""
+
+    def __init__(self, user: User, queues: Queues, database: Database, session_id: str, **options: object) -> None:
+        self.user, self.database = user, database
+        answer = start(user, session_id, **options)
+        assert answer.status == 202, answer.body
+        self.video_id = str(answer.json["videoId"])
+        messages = queues.take("render")
+        self.messages = sorted(messages, key=lambda one: int(json.loads(one["body"])["clipId"]))
+
+    @property
+    def shown(self) -> JsonObject:
+        return video_of(self.user, self.video_id)
+
+    def row(self, number: int) -> JsonObject:
+        query = (
+            "select to_jsonb(c) from public.video_clips c join public.final_videos v on v.id = c.final_video_id"
+            " where v.video_id = %s and c.clip_number = %s"
+        )
+        found = self.database.execute(query, (self.video_id, number)).fetchone()
+        assert found
+        return dict(found[0])
+
+    def change(self, number: int, assignments: str) -> None:
+        self.database.execute(
+            f"update public.video_clips set {assignments} where id = %s".encode(), (self.row(number)["id"],)
+        )
+
+
+def remove(database: Database, url: str) -> None:
+    with database.transaction():
+        database.execute("set local storage.allow_delete_query = 'true'")
+        database.execute("delete from storage.objects where name = %s", (url.rpartition("/videomaker/")[2],))
+
+
+def status_of(database: Database, session_id: str) -> str:
+    found = database.execute("select status from public.video_sessions where session_id = %s", (session_id,)).fetchone()
+    assert found
+    return str(found[0])
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whatever is made be written to a device on which no space is left."""
+    make = tempfile.TemporaryDirectory
+
+    def made(**options: Any) -> Any:
+        folder = make(**options)
+        (Path(folder.name) / "out.mp4").symlink_to("/dev/full")
+        return folder
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", made)
+
+
+def spoil(stack: Stack, name: str) -> None:
+    """Overwrite the beginning of an object of the media bucket, past Storage."""
+    [stored] = (stack.folder / "objects" / "videomaker" / name).iterdir()
+    stored.write_bytes(bytes(1000) + stored.read_bytes()[1000:])

@@ -98,7 +98,7 @@ def create_upload(
     body: Files, credentials: RequestCredentials, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Tickets:
     """Return an S3 presigned POST for each file, valid for an hour; the sizes count against the caller's quota."""
-    caller = credentials.caller(body.user_id)
+    caller = credentials.caller(body.user_id, needs="upload")
     key = checked_idempotency_key(idempotency_key)
     rows = caller.access().rpc(
         "announce_uploads",

@@ -10,12 +10,11 @@ from pydantic import Field, model_validator
 
 from shared.errors import AppError
 from shared.identity import RequestCredentials
-from shared.jobs import send
 from shared.models import MAX_FRAMES, Model, SessionId, Success, UserId
-from shared.observability import log
 from shared.pricing import elapsing
-from shared.renderings import PlannedVideo, VideoOptions, planned_video
+from shared.renderings import PlannedVideo, VideoOptions, planned_video, send_due, video_row
 from shared.supabase_access import Access
+from shared.templates import Template, TemplateId, find_template, template_of_session
 from shared.web import checked_idempotency_key, create_app, json_answer, request_hash
 
 app = create_app("generate_video", "Make a video from the stored frames")
@@ -29,6 +28,9 @@ class VideoRequest(VideoOptions):
     session_id: SessionId | None = None
     retry_video_id: Annotated[UUID | None, Field(description="Instead of `sessionId` and options")] = None
     user_id: UserId | None = None
+    template_id: Annotated[
+        TemplateId | None, Field(description="Whose looks to begin with, where not those of the session's template")
+    ] = None
     dry_run: Annotated[bool, Field(description="Answer plan, time and cost only")] = False
 
     @model_validator(mode="after")
@@ -89,17 +91,18 @@ def generate_video(
     body: VideoRequest, credentials: RequestCredentials, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Response:
     """Answer with the id of a video that is being made, or with the plan alone."""
-    caller = credentials.caller(body.user_id)
+    caller = credentials.caller(body.user_id, needs="render")
     access = caller.access()
     key = checked_idempotency_key(idempotency_key)
     session_id, options = _source(access, body)
+    template = find_template(access, body.template_id) if body.template_id else None
     extra = {"p_idempotency_key": key, "p_request_hash": request_hash(body) if key else None, "p_dry_run": body.dry_run}
-    video, made = _start(access, session_id, options, extra)
+    video, made = _start(access, session_id, options, template, extra)
     estimated = _estimated(video, made) | {"session_id": session_id, "user_id": caller.user_id}
     if body.dry_run:
         clips = [_shown(video, place, made["finished"]) for place in range(len(video.clips))]
         return json_answer(DryRun.model_validate(estimated | {"clips": clips}))
-    _send(made)
+    send_due(made["clips"], [made["id"]] if made["merge"] else [])
     started = estimated | {
         "estimated_cost": made["estimated_cost"],
         "video_id": made["video_id"],
@@ -121,37 +124,26 @@ def _source(access: Access, body: VideoRequest) -> tuple[str, VideoOptions]:
 
 
 def _start(
-    access: Access, session_id: str, options: VideoOptions, extra: Mapping[str, object]
+    access: Access, session_id: str, asked: VideoOptions, template: Template | None, extra: Mapping[str, object]
 ) -> tuple[PlannedVideo, dict[str, Any]]:
     """Return the plan, and what the database made of it; planned anew where the session has changed in between."""
     for attempt in range(1, TRIES + 1):
         found = access.session_with_frames(session_id, after=0, limit=MAX_FRAMES)
         if found is None:
             raise AppError("session_not_found")
+        template = template or template_of_session(access, found)
+        options = asked.over(template.video.model_dump(exclude_none=True) if template else {})
         video = planned_video(found["frames"], found["video_duration"], options)
-        start = {"p_session_id": session_id, "p_version": found["version"], "p_clips": video.rows}
+        row = video_row(video, options, (template.template_id, template.version) if template else None)
+        start = {"p_session_id": session_id, "p_version": found["version"], "p_video": row, "p_clips": video.rows}
         try:
-            made = access.rpc("start_video", start | {"p_video": _row(video, options)} | dict(extra))
+            made = access.rpc("start_video", start | dict(extra))
         except AppError as error:
             if error.code != "version_conflict" or attempt == TRIES:
                 raise
         else:
             return video, made
     raise AssertionError
-
-
-def _row(video: PlannedVideo, options: VideoOptions) -> dict[str, object]:
-    look = video.look
-    return {
-        "options": VideoOptions.model_validate(options.model_dump()).model_dump(mode="json", by_alias=True),
-        "duration_seconds": video.frames / look.fps,
-        "width": look.width,
-        "height": look.height,
-        "fps": look.fps,
-        "warnings": video.warnings,
-        "estimated_cost": video.merge.dollars,
-        "audio_upload_id": options.audio_upload_id and str(options.audio_upload_id),
-    }
 
 
 def _estimated(video: PlannedVideo, made: Mapping[str, Any]) -> dict[str, object]:
@@ -179,16 +171,6 @@ def _shown(video: PlannedVideo, place: int, finished: list[int]) -> dict[str, ob
         "transition_seconds": round(clip.transition_length / video.look.fps, 3),
         "finished": clip.number in finished,
     }
-
-
-def _send(made: Mapping[str, Any]) -> None:
-    """Send what is due. Everything is written down: what cannot be sent now, the sweep of `maintenance` sends."""
-    try:
-        send("render", [{"clipId": clip_id} for clip_id in made["clips"]])
-        if made["merge"]:
-            send("merge", [{"videoId": made["id"]}])
-    except AppError as error:
-        log("messages_not_sent", level=40, error=error)
 
 
 handler = Mangum(app, lifespan="off")

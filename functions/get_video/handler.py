@@ -15,6 +15,7 @@ from shared.errors import AppError
 from shared.identity import RequestCredentials
 from shared.models import Model, Success, UserId
 from shared.pricing import elapsing, merging, rendering
+from shared.renderings import send_due
 from shared.supabase_access import Access, media_path, url_epoch
 from shared.web import create_app, etag_matches, json_answer
 
@@ -98,8 +99,10 @@ def get_video(
 @app.delete("/", summary="Cancel a video", response_model=VideoAnswer)
 def cancel_video(credentials: RequestCredentials, video_id: VideoId, user_id: Asking = None) -> Response:
     """Cancel what has not been started, and return the video as it is then."""
-    access = credentials.caller(user_id).access()
-    access.rpc("cancel_video", {"p_video_id": str(video_id)})
+    access = credentials.caller(user_id, needs="render").access()
+    due = access.rpc("cancel_video", {"p_video_id": str(video_id)})
+    if due:  # of its batch
+        send_due(due["clips"], due["merges"])
     return _answer(access, str(video_id), None)
 
 

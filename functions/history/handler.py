@@ -85,12 +85,12 @@ def delete_history(
 ) -> Receipt:
     """Delete a session that the caller owns, or with `scope=account` all that is the caller's, rows and files.
 
-    The user itself is deleted with Supabase Auth.
+    The user itself is deleted with Supabase Auth. No API key can delete everything.
     """
     if (scope == "account") == (session_id is not None):
         named = [{"path": "sessionId", "message": "say either a session, or `scope=account` for everything"}]
         raise AppError("validation_failed", errors=named)
-    access = credentials.caller(user_id).access()
+    access = credentials.caller(user_id, by_key=session_id is not None).access()
     return erase_account(access) if session_id is None else erase_session(access, session_id)
 
 

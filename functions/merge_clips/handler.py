@@ -14,6 +14,7 @@ from shared.jobs import Message, TryAgainError, consume
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
 from shared.observability import begin, log
 from shared.pricing import worker_dollars
+from shared.renderings import release_next
 from shared.supabase_access import Access, as_service, stored_url
 from shared.video.captions import Cue, webvtt
 from shared.video.joining import join
@@ -37,23 +38,23 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 def _on_message(message: Message, memory_mb: int) -> None:
     service = as_service()
     claim = {"p_video_id": message.body["videoId"], "p_worker": message.id, "p_lease_seconds": LEASE_SECONDS}
-    claim["p_to_fail"] = message.is_dead
+    claim["p_is_dead"] = message.is_dead
     row = service.rpc("claim_merge", claim)
     if row is None:
         log("unknown_video_ignored")
     elif row["claimed"]:
-        _process(service, row, memory_mb, is_dead=message.is_dead)
+        _process(service, row, memory_mb)
     elif row["busy"]:
         raise TryAgainError
 
 
-def _process(service: Access, row: Row, memory_mb: int, *, is_dead: bool) -> None:
+def _process(service: Access, row: Row, memory_mb: int) -> None:
     started = time.perf_counter()
     claim = {"p_video_id": row["id"], "p_attempt": row["attempts"]}
     failure = None
     outcome: dict[str, Any]
     try:
-        if is_dead:
+        if row["given_up"]:
             raise AppError("merging_failed")
         outcome = _merged(service, row, claim)
         status = "completed"
@@ -62,13 +63,16 @@ def _process(service: Access, row: Row, memory_mb: int, *, is_dead: bool) -> Non
         return
     except Exception as error:
         failure = error
-        status = "failed" if is_dead or is_final(error) else "merging"
-        outcome = {"error": (is_dead and row["error"]) or cause(error, "merging_failed")} | _bad_clip(row, error)
+        status = "failed" if row["given_up"] or is_final(error) else "merging"
+        outcome = {"error": (row["given_up"] and row["error"]) or cause(error, "merging_failed")} | _bad_clip(
+            row, error
+        )
     cost = worker_dollars(time.perf_counter() - started, memory_mb)
     settled = service.rpc("settle_merge", claim | {"p_status": status, "p_result": outcome | {"cost": cost}})
     log("merge_settled", status=status, error=failure, settled=settled)
     if status != "merging":
         announce_pending(service)
+        release_next(service, row["id"])
     if status == "merging" and failure:
         raise failure
 

@@ -12,10 +12,12 @@ from shared.jobs import Message, TryAgainError, consume, send
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
 from shared.observability import begin, log, remaining_seconds
 from shared.pricing import worker_dollars
-from shared.renderings import blaming, clip_of, look_of
+from shared.renderings import blaming, clip_of, look_of, release_next
 from shared.supabase_access import Access, as_service, stored_url
+from shared.timeline import Predecessor
 from shared.video.captions import overlay
 from shared.video.clips import render_clip
+from shared.video.look import Look
 from shared.video.outside import conform, last_frame
 from shared.workspace import workspace
 
@@ -33,24 +35,24 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 def _on_message(message: Message, memory_mb: int) -> None:
     service = as_service()
     claim = {"p_id": message.body["clipId"], "p_worker": message.id, "p_lease_seconds": LEASE_SECONDS}
-    claim["p_to_fail"] = message.is_dead
+    claim["p_is_dead"] = message.is_dead
     row = service.rpc("claim_clip", claim)
     if row is None:
         log("unknown_clip_ignored")
     elif row["claimed"]:
-        _process(service, row, memory_mb, is_dead=message.is_dead)
+        _process(service, row, memory_mb)
     elif row["busy"]:
         raise TryAgainError  # another worker has it, and may yet be lost
     elif row["merge"]:
         send("merge", [{"videoId": row["final_video_id"]}])
 
 
-def _process(service: Access, row: Row, memory_mb: int, *, is_dead: bool) -> None:
+def _process(service: Access, row: Row, memory_mb: int) -> None:
     started = time.perf_counter()
     claim = {"p_id": row["id"], "p_attempt": row["attempts"]}
     failure = None
     try:
-        if is_dead:
+        if row["given_up"]:
             raise AppError("rendering_failed")
         outcome = _rendered(service, row, claim)
         status = "completed"
@@ -59,9 +61,9 @@ def _process(service: Access, row: Row, memory_mb: int, *, is_dead: bool) -> Non
         return
     except Exception as error:
         failure = error
-        status = "failed" if is_dead or is_final(error) else "queued"
-        # A dead letter's own error says less than that of the try before it.
-        outcome = {"error": (is_dead and row["error"]) or cause(error, "rendering_failed")}
+        status = "failed" if row["given_up"] or is_final(error) else "queued"
+        # Why it was given up is said by the try before.
+        outcome = {"error": (row["given_up"] and row["error"]) or cause(error, "rendering_failed")}
     cost = worker_dollars(time.perf_counter() - started, memory_mb)
     settled = service.rpc("settle_clip", claim | {"p_status": status, "p_result": outcome | {"cost": cost}})
     log("clip_settled", clip=row["clip_number"], frame=row["frame_number"], status=status, error=failure, **settled)
@@ -71,6 +73,7 @@ def _process(service: Access, row: Row, memory_mb: int, *, is_dead: bool) -> Non
         send("merge", [{"videoId": row["final_video_id"]}])
     if status == "failed":
         announce_pending(service)
+        release_next(service, row["final_video_id"])
     if status == "queued" and failure:
         raise failure
 
@@ -82,7 +85,7 @@ def _rendered(service: Access, row: Row, claim: Mapping[str, object]) -> dict[st
     with workspace() as folder, held(service, "renew_clip", claim) as lease:
         out = folder / "out.mp4"
         if "clip" in row["spec"]["source"]:
-            _conform(service, row, folder / "in", out)
+            _conform(service, row, folder / "in", out, _reporter(row, lease))
         else:
             _render(service, row, folder / "in", out, _reporter(row, lease))
         made = time.perf_counter()
@@ -96,28 +99,34 @@ def _rendered(service: Access, row: Row, claim: Mapping[str, object]) -> dict[st
     return {"path": path, "video_url": stored_url(path), "timings": timings}
 
 
-def _conform(service: Access, row: Row, file: Path, out: Path) -> None:
+def _conform(service: Access, row: Row, file: Path, out: Path, on_frame: Callable[[int], None]) -> None:
     _fetch(service, row["spec"]["source"], row["frame_number"], file)
-    conform(file, out, look_of(row), clip_of(row).length)
+    with blaming(row["frame_number"]):
+        conform(file, out, look_of(row), clip_of(row).length, on_frame=on_frame)
 
 
 def _render(service: Access, row: Row, file: Path, out: Path, on_frame: Callable[[int], None]) -> None:
     spec, look, clip = row["spec"], look_of(row), clip_of(row)
-    still = _picture(service, spec["source"], clip.frame_number, file)
+    still = _image(service, spec["source"], clip.frame_number, file)
     previous = None
     if clip.previous:
-        previous = _picture(service, spec["previousSource"], clip.previous.frame_number, file)
+        previous = _last_picture(service, spec["previousSource"], clip.previous, look, file)
     caption = overlay(spec["caption"], look.width, look.height) if "caption" in spec else None
     render_clip(clip, still, previous, look, out, overlay=caption, on_frame=on_frame)
 
 
-def _picture(service: Access, source: Row, frame_number: int, file: Path) -> bytes:
-    """Return the picture of a frame: its image, or the last one of the clip that it has instead."""
-    _fetch(service, source, frame_number, file)
+def _last_picture(service: Access, source: Row, clip: Predecessor, look: Look, file: Path) -> bytes:
+    """Return what the next clip fades out of: a frame's image, or the last picture of the clip that it has instead."""
     if "image" in source:
-        return file.read_bytes()
-    with blaming(frame_number):
-        return last_frame(file)
+        return _image(service, source, clip.frame_number, file)
+    _fetch(service, source, clip.frame_number, file)
+    with blaming(clip.frame_number):
+        return last_frame(file, look, clip.length)
+
+
+def _image(service: Access, source: Row, frame_number: int, file: Path) -> bytes:
+    _fetch(service, source, frame_number, file)
+    return file.read_bytes()
 
 
 def _fetch(service: Access, source: Row, frame_number: int, file: Path) -> None:

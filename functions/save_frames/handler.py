@@ -1,7 +1,7 @@
 """Saves a session and its ordered frames in one transaction; frames that carry their image have it stored first."""
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Header, Response
 from mangum import Mangum
@@ -9,9 +9,8 @@ from mangum import Mangum
 from shared.errors import AppError
 from shared.identity import Caller, RequestCredentials
 from shared.images import decode_base64
-from shared.models import FrameInput, SavedStoryboard, StoryboardInput
-from shared.storyboards import saved, session_of
-from shared.supabase_access import media_path, stored_url
+from shared.models import SavedStoryboard, StoryboardInput
+from shared.storyboards import frame_rows, saved, session_of, session_row
 from shared.templates import completed, find_template
 from shared.uploads import MAX_BODY_IMAGE_BYTES, PreparedFrame, prepare_frame
 from shared.web import checked_idempotency_key, create_app, expected_version, json_answer, request_hash
@@ -27,7 +26,8 @@ def save_frames(
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Return the session as stored. Saving again replaces what changed and removes frames beyond the new list."""
-    caller = credentials.caller(storyboard.user_id)
+    carries_images = any(frame.carries_image for frame in storyboard.frames)
+    caller = credentials.caller(storyboard.user_id, needs="upload" if carries_images else "write")
     access = caller.access()
     version = expected_version(if_match)
     key = checked_idempotency_key(idempotency_key)
@@ -39,10 +39,7 @@ def save_frames(
     if missing := storyboard.missing():
         raise AppError("validation_failed", errors=[{"path": name, "message": "Field required"} for name in missing])
     images = _prepared_images(storyboard, caller)
-    rows = [
-        _row(storyboard, frame, number, place, images)
-        for place, (frame, number) in enumerate(zip(storyboard.frames, storyboard.numbers(), strict=True))
-    ]
+    rows = frame_rows(storyboard, {place: image.path for place, image in images.items()})
     if images:
         # Nothing is stored for a request that the database would refuse.
         access.rpc(
@@ -58,7 +55,7 @@ def save_frames(
     answer = access.rpc(
         "save_storyboard",
         {
-            "p_session": _session_row(storyboard, session_id, template.version if template else None),
+            "p_session": session_row(storyboard, session_id, template.version if template else None),
             "p_frames": rows,
             "p_if_version": version,
             "p_idempotency_key": key,
@@ -82,33 +79,6 @@ def _prepared_images(storyboard: StoryboardInput, caller: Caller) -> dict[int, P
                 named = [{"path": f"frames[{place}].imageUrl", "message": error.title}]
                 raise AppError(error.code, error.detail, errors=named) from error
     return prepared
-
-
-def _session_row(storyboard: StoryboardInput, session_id: str, template_version: int | None) -> dict[str, Any]:
-    columns = {"original_prompt", "video_duration", "frame_count", "style", "mood", "template_id"}
-    return {"session_id": session_id, "template_version": template_version, **storyboard.model_dump(include=columns)}
-
-
-def _row(
-    storyboard: StoryboardInput, frame: FrameInput, number: int, place: int, images: dict[int, PreparedFrame]
-) -> dict[str, Any]:
-    path = images[place].path if place in images else media_path(frame.image_url)
-    columns = {"scene_story", "story_title", "story_overview", "style", "mood"}
-    return {
-        **frame.model_dump(include=columns),
-        "frame_number": number,
-        "frame_id": frame.slug,
-        "timestamp": frame.timestamp or _even_split(storyboard, place),
-        "image_path": path,
-        "image_url": stored_url(path or ""),
-        "description": frame.description or frame.prompt,
-        "prompt": frame.prompt or frame.description,
-    }
-
-
-def _even_split(storyboard: StoryboardInput, place: int) -> str:
-    start = (storyboard.video_duration or 0) * place / storyboard.frame_count
-    return f"{round(start, 3):g}s"
 
 
 handler = Mangum(app, lifespan="off")

@@ -25,7 +25,7 @@ class Upload(Model):
 @app.post("/", summary="Store one image")
 def upload_image(upload: Upload, credentials: RequestCredentials) -> StoredFrameImage:
     """Return where the optimised image lies; the same image again answers the same URL and stores nothing twice."""
-    caller = credentials.caller(upload.user_id)
+    caller = credentials.caller(upload.user_id, needs="upload")
     data = decode_base64(upload.image_data, MAX_BODY_IMAGE_BYTES)
     prepared = prepare_frame(data, upload.frame_id, caller.folder)
     access = caller.access()

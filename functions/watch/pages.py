@@ -46,13 +46,14 @@ class View:
     @property
     def title(self) -> str:
         """The story's title, else the beginning of the prompt."""
-        return self.facts["title"] or excerpt(self.facts["prompt"], 90) or "A video without a title"
+        told = _line(self.facts["title"] or "")
+        return told or excerpt(_line(self.facts["prompt"]), 90) or "A video without a title"
 
     @property
     def overview(self) -> str:
         """What the story is about, where the title does not say all of it."""
         text: str = self.facts["overview"] or self.facts["prompt"]
-        return "" if text.strip() == self.title else excerpt(text, 2000)
+        return "" if _line(text) == self.title else excerpt(text, 2000)
 
     @property
     def picture(self) -> str | None:
@@ -162,7 +163,7 @@ def embedding(view: View, address: str, most_wide: int, most_high: int) -> dict[
     width, height = view.size
     scale = min(1.0, most_wide / width, most_high / height)
     fitting = {"width": max(1, int(width * scale)), "height": max(1, int(height * scale))}
-    frame = {"src": f"{address}/embed", **fitting, "title": view.title, "allow": "fullscreen; picture-in-picture"}
+    frame = {"src": f"{address}/embed", **fitting, "title": view.title, "allow": "picture-in-picture"}
     found |= {
         "type": "video",
         **fitting,
@@ -183,10 +184,14 @@ def excerpt(text: str, most: int) -> str:
     return (words if space and len(words) > most // 2 else cut).rstrip(" ,;:") + "…"
 
 
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _tags(view: View, address: str) -> Html:
     """Return the tags that link previews read: Open Graph, Twitter, oEmbed."""
     width, height = view.size
-    about = excerpt(view.overview or view.title, 200)
+    about = excerpt(_line(view.overview or view.title), 200)
     properties = {
         "og:site_name": SERVICE,
         "og:type": "video.other" if view.video else "website",

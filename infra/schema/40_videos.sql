@@ -42,6 +42,9 @@ create table if not exists public.final_videos (
 );
 alter table public.final_videos
   add column if not exists audio_path text,
+  add column if not exists held boolean not null default false,
+  add column if not exists template_id varchar(64),
+  add column if not exists template_version integer,
   add column if not exists warnings jsonb not null default '[]',
   add column if not exists attempts integer not null default 0,
   add column if not exists claimed_by varchar(100),
@@ -55,12 +58,18 @@ alter table public.final_videos
         private.media_path(video_url), private.media_path(poster_url), private.media_path(preview_url),
         private.media_path(captions_url)],
       null)) stored;
+alter table public.final_videos drop constraint if exists final_videos_size_check;
+alter table public.final_videos add constraint final_videos_size_check check (
+  width between 2 and 1920 and height between 2 and 1920 and fps between 1 and 60
+  and duration_seconds between 0 and 3600) not valid;
 comment on table public.final_videos is 'One rendering of a session, which can have several.';
 comment on column public.final_videos.progress is '0 to 1.';
 comment on column public.final_videos.estimated_cost is 'US dollars.';
 comment on column public.final_videos.cost is 'US dollars: what the workers took for it.';
 comment on column public.final_videos.error is 'Why it failed: code and detail of the API, and the number of the frame.';
 comment on column public.final_videos.audio_path is 'The name of its soundtrack in the media bucket.';
+comment on column public.final_videos.held is 'Whether it waits for its turn in a batch: no message is due until then.';
+comment on column public.final_videos.template_version is 'Of the template whose looks it has.';
 comment on column public.final_videos.warnings is 'What was done otherwise than asked, in words.';
 comment on column public.final_videos.attempts is 'How often a worker has begun to merge it.';
 comment on column public.final_videos.claimed_by is 'The message that the merging worker handles.';
@@ -135,8 +144,10 @@ grant all on public.final_videos, public.video_clips to service_role;
 grant usage on sequence public.final_videos_id_seq, public.video_clips_id_seq to service_role;
 
 drop policy if exists "Owners can read the videos of their sessions" on public.final_videos;
-create policy "Owners can read the videos of their sessions" on public.final_videos
+drop policy if exists "Members can read the videos of their sessions" on public.final_videos;
+create policy "Members can read the videos of their sessions" on public.final_videos
   for select to authenticated using (session_id in (select private.readable_sessions()));
 drop policy if exists "Owners can read the clips of their sessions" on public.video_clips;
-create policy "Owners can read the clips of their sessions" on public.video_clips
+drop policy if exists "Members can read the clips of their sessions" on public.video_clips;
+create policy "Members can read the clips of their sessions" on public.video_clips
   for select to authenticated using (session_id in (select private.readable_sessions()));

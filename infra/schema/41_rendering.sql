@@ -14,7 +14,7 @@ $$;
 comment on function private.finished_clip(text, text) is
   'The address of a finished clip of the same owner that everything equal has determined, if its file is still there.';
 
-create or replace function private.planned_clips(p_session_id text, p_owner text, p_clips jsonb)
+create or replace function private.planned_clips(p_session_id text, p_owner text, p_look jsonb, p_clips jsonb)
 returns table (
   clip_number integer, frame_number integer, start_seconds numeric, duration_seconds numeric, caption text,
   provider text, spec jsonb, content_hash text, cost numeric, is_missing boolean, finished_url text)
@@ -29,7 +29,7 @@ language sql stable security definer set search_path = '' as $$
     where f.session_id = p_session_id
   ), wanted as materialized (
     select w.*, own.provider, own.is_missing is distinct from false as is_missing,
-      w.recipe || jsonb_build_object('source', own.file, 'previousSource', previous.file) as spec
+      w.recipe || jsonb_build_object('look', p_look, 'source', own.file, 'previousSource', previous.file) as spec
     from jsonb_to_recordset(p_clips) as w (
       clip_number integer, frame_number integer, previous_frame integer, start_seconds numeric,
       duration_seconds numeric, caption text, cost numeric, recipe jsonb)
@@ -42,7 +42,7 @@ language sql stable security definer set search_path = '' as $$
     h.content_hash, h.cost, h.is_missing, private.finished_clip(p_owner, h.content_hash)
   from hashed h
 $$;
-comment on function private.planned_clips(text, text, jsonb) is
+comment on function private.planned_clips(text, text, jsonb, jsonb) is
   'The rows that a plan becomes. Which files a clip is made from is told by the session''s frames, never by the caller, '
   'and the hash is over these files, in the version that they have now, and the recipe.';
 
@@ -120,31 +120,24 @@ comment on function private.advance_video(integer) is
   'Notes what is done of a locked video. True for the one call that finds no clip left: merging begins.';
 
 
+create or replace function private.most_attempts() returns integer
+language sql immutable set search_path = '' as $$ select 3 $$;
+comment on function private.most_attempts() is
+  'After how many attempts a dead message fails its clip or merge. One whose attempts never began, while the database '
+  'was away for instance, is still worth trying.';
+
 create or replace function private.messages_of(p_video_id integer) returns jsonb
 language sql stable security invoker set search_path = '' as $$
   select jsonb_build_object(
     'clips', (
       select coalesce(jsonb_agg(c.id order by c.clip_number), '[]') from public.video_clips c
-      where c.final_video_id = v.id and c.status = 'queued'),
-    'merge', v.status = 'merging' and v.leased_until is null)
+      where c.final_video_id = v.id and c.status = 'queued' and not v.held),
+    'merge', v.status = 'merging' and v.leased_until is null and not v.held)
   from public.final_videos v where v.id = p_video_id
 $$;
 comment on function private.messages_of(integer) is 'For which clips of a video, and whether for its merge, a message is due.';
 
 -- For the people of a session.
-
-create or replace function private.check_editable(p_session_id text, p_code text) returns void
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  if p_session_id in (select private.editable_sessions()) then
-    return;
-  elsif p_session_id in (select private.readable_sessions()) then
-    raise exception using errcode = 'PT403', message = 'forbidden';
-  end if;
-  raise exception using errcode = 'PT404', message = p_code;
-end $$;
-comment on function private.check_editable(text, text) is
-  'Raises `forbidden` where the caller may read the session and not change it, and this code where it may do neither.';
 
 create or replace function private.start_video(
   p_session_id text, p_version integer, p_video jsonb, p_clips jsonb, p_dry_run boolean, p_idempotency_key text,
@@ -154,6 +147,8 @@ language plpgsql security definer set search_path = '' as $$
 declare
   wanted constant public.final_videos := jsonb_populate_record(null::public.final_videos, p_video);
   audio_upload_id constant uuid := p_video ->> 'audio_upload_id';
+  look constant jsonb := jsonb_build_object(
+    'width', wanted.width, 'height', wanted.height, 'fps', wanted.fps, 'fit', wanted.options -> 'fit');
   session public.video_sessions;
   audio text;
   planned jsonb;
@@ -179,7 +174,7 @@ begin
   select jsonb_agg(to_jsonb(p) order by p.clip_number),
       jsonb_agg(p.frame_number order by p.clip_number) filter (where p.is_missing)
     into planned, missing
-    from private.planned_clips(p_session_id, session.user_id, p_clips) p;
+    from private.planned_clips(p_session_id, session.user_id, look, p_clips) p;
   if missing is not null then
     raise exception using errcode = 'PT422', message = 'frame_image_missing',
       detail = jsonb_build_object('frameNumber', missing -> 0, 'frameNumbers', missing)::text;
@@ -192,10 +187,11 @@ begin
   end if;
 
   insert into public.final_videos (
-      session_id, options, duration_seconds, width, height, fps, audio_path, warnings, estimated_cost)
+      session_id, options, duration_seconds, width, height, fps, audio_path, held, template_id, template_version,
+      warnings, estimated_cost)
     values (
       p_session_id, wanted.options, wanted.duration_seconds, wanted.width, wanted.height, wanted.fps, audio,
-      coalesce(wanted.warnings, '[]'),
+      coalesce(wanted.held, false), wanted.template_id, wanted.template_version, coalesce(wanted.warnings, '[]'),
       wanted.estimated_cost + (
         select coalesce(sum((p ->> 'cost')::numeric), 0) from jsonb_array_elements(planned) p
         where p ->> 'finished_url' is null))
@@ -238,7 +234,9 @@ comment on function public.start_video(text, integer, jsonb, jsonb, boolean, tex
   'version, and its clips (clip_number, frame_number, previous_frame, start_seconds, duration_seconds, caption, cost, '
   'recipe). Returns which are finished already, and which messages are due now.';
 
-create or replace function private.cancel_video(p_video_id uuid) returns void
+drop function if exists public.cancel_video(uuid);
+drop function if exists private.cancel_video(uuid);
+create or replace function private.cancel_video(p_video_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   video public.final_videos;
@@ -250,20 +248,22 @@ begin
     raise exception using errcode = 'PT409', message = 'video_finished';
   end if;
   perform private.close_video(video.id, 'canceled');
+  return private.release_next(video.id);
 end $$;
 comment on function private.cancel_video(uuid) is 'What public.cancel_video does, past the privileges of the caller.';
 
-create or replace function public.cancel_video(p_video_id uuid) returns void
+create or replace function public.cancel_video(p_video_id uuid) returns jsonb
 language sql security invoker set search_path = '' as $$
   select private.cancel_video(p_video_id)
 $$;
 comment on function public.cancel_video(uuid) is
-  'Cancels a video. What has not been started is not; a clip that a worker is at is finished, and serves the next video.';
+  'Cancels a video. What has not been started is not; a clip that a worker is at is finished, and serves the next video. '
+  'Returns which messages are due in its batch.';
 
 -- For the workers.
 
 create or replace function public.claim_clip(
-  p_id integer, p_worker text, p_lease_seconds integer, p_to_fail boolean default false)
+  p_id integer, p_worker text, p_lease_seconds integer, p_is_dead boolean default false)
 returns jsonb
 language plpgsql security invoker set search_path = '' as $$
 declare
@@ -271,6 +271,7 @@ declare
   clip public.video_clips;
   owner text;
   finished text;
+  given_up boolean;
   merge_is_due boolean := false;
 begin
   video := private.lock_video((select final_video_id from public.video_clips where id = p_id));
@@ -290,15 +291,16 @@ begin
     elsif video.status not in ('queued', 'rendering') then
       update public.video_clips set status = 'canceled', leased_until = null where id = p_id;
     else
+      given_up := p_is_dead and clip.attempts >= private.most_attempts();
       update public.video_clips
-        set status = 'rendering', attempts = attempts + (not p_to_fail)::integer, claimed_by = p_worker,
-          progress = 0,
+        set status = 'rendering', attempts = attempts + (not given_up)::integer, claimed_by = p_worker, progress = 0,
           leased_until = now() + make_interval(secs => p_lease_seconds)
         where id = p_id
         returning * into clip;
       perform private.advance_video(video.id);
       return to_jsonb(clip) || jsonb_build_object(
         'claimed', true,
+        'given_up', given_up,
         'owner', owner,
         'previous_frame', (
           select p.frame_number from public.video_clips p
@@ -314,8 +316,8 @@ end $$;
 comment on function public.claim_clip(integer, text, integer, boolean) is
   'Claims a clip for one worker, for so many seconds. Returns the row with `claimed` and the owner of the session, or '
   'whether another one is busy with it and whether a message for the merge is due; null where there is no such clip. A '
-  'message that comes again may take over its own claim at once: whoever handled it before is gone. A claim that is made '
-  'only to say that it has failed is no attempt.';
+  'message that comes again may take over its own claim at once: whoever handled it before is gone. `given_up` says '
+  'that it is only claimed to be failed: the message is dead, and the clip was tried often enough.';
 
 create or replace function public.renew_clip(
   p_id integer, p_attempt integer, p_progress double precision, p_lease_seconds integer)
@@ -366,26 +368,29 @@ comment on function public.settle_clip(integer, integer, text, jsonb) is
   'cost. `settled` is false for a worker whose claim was taken over; `merge` is true for the one that finds none left.';
 
 create or replace function public.claim_merge(
-  p_video_id integer, p_worker text, p_lease_seconds integer, p_to_fail boolean default false)
+  p_video_id integer, p_worker text, p_lease_seconds integer, p_is_dead boolean default false)
 returns jsonb
 language plpgsql security invoker set search_path = '' as $$
 declare
   video public.final_videos := private.lock_video(p_video_id);
+  is_due constant boolean := video.status = 'merging';
+  given_up constant boolean := p_is_dead and video.attempts >= private.most_attempts();
 begin
   if video.id is null then
     return null;
   end if;
   update public.final_videos
-    set attempts = attempts + (not p_to_fail)::integer, claimed_by = p_worker,
+    set attempts = attempts + (not given_up)::integer, claimed_by = p_worker,
       leased_until = now() + make_interval(secs => p_lease_seconds)
     where id = p_video_id and status = 'merging'
       and (leased_until is null or leased_until < now() or claimed_by = p_worker)
     returning * into video;
   if not found then
-    return jsonb_build_object('claimed', false, 'busy', video.status = 'merging');
+    return jsonb_build_object('claimed', false, 'busy', is_due);
   end if;
   return to_jsonb(video) || jsonb_build_object(
     'claimed', true,
+    'given_up', given_up,
     'owner', (select s.user_id from public.video_sessions s where s.session_id = video.session_id),
     'clips', (
       select jsonb_agg(jsonb_build_object(
@@ -447,7 +452,7 @@ create or replace function public.lost_renderings(p_still_for interval) returns 
 language sql security invoker set search_path = '' as $$
   with stalled as (
     update public.final_videos v set updated_at = now()
-      where v.status in ('queued', 'rendering', 'merging') and v.updated_at < now() - p_still_for
+      where v.status in ('queued', 'rendering', 'merging') and not v.held and v.updated_at < now() - p_still_for
         and (v.leased_until is null or v.leased_until < now())
       returning v.id, v.status
   )
@@ -476,6 +481,7 @@ grant execute on function
 grant execute on function
   private.finished_clip(text, text), private.video_progress(integer), private.lock_video(integer),
   private.close_video(integer, text, jsonb), private.advance_video(integer), private.messages_of(integer),
+  private.most_attempts(),
   public.claim_clip(integer, text, integer, boolean), public.renew_clip(integer, integer, double precision, integer),
   public.settle_clip(integer, integer, text, jsonb), public.claim_merge(integer, text, integer, boolean),
   public.renew_merge(integer, integer, double precision, integer),

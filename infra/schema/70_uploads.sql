@@ -73,17 +73,17 @@ begin
   if exists (
     select from (select distinct user_id, is_guest from reserved where status = 'waiting') as owner
     join private.quotas q on q.name = case when owner.is_guest then 'guest_upload_bytes' else 'upload_bytes' end
-    where q.amount < (
+    where q.amount < private.stored_bytes(owner.user_id, q.amount) + (
       select sum(u.bytes) from public.uploads u
       where u.user_id = owner.user_id
-        and (u.status in ('processing', 'ready') or (u.status = 'waiting' and u.expires_at > now())))
+        and (u.status = 'processing' or (u.status = 'waiting' and u.expires_at > now())))
   ) then
-    raise exception using errcode = 'PT403', message = 'quota_exceeded';
+    raise exception using errcode = 'PT403', message = 'quota_exceeded', detail = '{"quota": "upload_bytes"}';
   end if;
   return null;
 end $$;
 comment on function private.check_upload_quota() is
-  'Trigger: what a caller has uploaded, and what its open tickets announce, stays within its quota.';
+  'Trigger: what a caller has in Storage, and what its open tickets announce, stays within its quota.';
 
 create or replace trigger uploads_lock_quota before insert on public.uploads
   for each statement execute function private.lock_upload_quota();

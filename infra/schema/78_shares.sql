@@ -89,18 +89,6 @@ create policy "Editors can revoke the share links of their sessions" on public.s
 
 -- Managing, as the caller.
 
-create or replace function private.require_editable(p_session_id text) returns void
-language plpgsql stable security invoker set search_path = '' as $$
-begin
-  if p_session_id in (select private.editable_sessions()) then
-    return;
-  elsif p_session_id in (select private.readable_sessions()) then
-    raise exception using errcode = 'PT403', message = 'forbidden';
-  end if;
-  raise exception using errcode = 'PT404', message = 'session_not_found';
-end $$;
-comment on function private.require_editable(text) is 'Raises what a caller is told who may not change the session.';
-
 create or replace function private.described_shares(p_ids bigint[]) returns jsonb
 language sql stable security invoker set search_path = '' as $$
   select coalesce(jsonb_agg(
@@ -133,7 +121,7 @@ begin
       return answer;
     end if;
   end if;
-  perform private.require_editable(wanted.session_id);
+  perform private.check_editable(wanted.session_id, 'session_not_found');
   if wanted.video_id is not null and not exists (
     select from public.final_videos where video_id = wanted.video_id and session_id = wanted.session_id
   ) then
@@ -158,7 +146,7 @@ comment on function public.create_share(jsonb, text, text, text) is
 create or replace function public.list_shares(p_session_id text, p_before bigint, p_limit integer) returns jsonb
 language plpgsql stable security invoker set search_path = '' as $$
 begin
-  perform private.require_editable(p_session_id);
+  perform private.check_editable(p_session_id, 'session_not_found');
   return private.described_shares(array(
     select id from public.share_links
     where session_id = p_session_id and (p_before is null or id < p_before)
@@ -187,5 +175,4 @@ revoke execute on function
 grant execute on function
   public.create_share(jsonb, text, text, text), public.list_shares(text, bigint, integer), public.revoke_share(uuid)
   to authenticated, service_role;
-grant execute on function private.require_editable(text), private.described_shares(bigint[])
-  to authenticated, service_role;
+grant execute on function private.described_shares(bigint[]) to authenticated, service_role;

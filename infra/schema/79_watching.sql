@@ -28,7 +28,7 @@ language sql stable security definer set search_path = '' as $$
   ), video as (
     select shown.* from link, private.shared_video(link.session_id, link.video_id) shown
   )
-  select private.media_path(url) from video, unnest(array[video_url, poster_url, captions_url]) url where url is not null
+  select private.media_path(url) from video, unnest(array[video_url, poster_url, captions_url]) url
   union all
   select path from link join public.video_frames f using (session_id), unnest(array[image_path, thumbnail_path]) path
   where path is not null and link.video_id is null and not exists (select from video)

@@ -100,13 +100,13 @@ begin
   erased := private.erase_sessions(array(select session_id from public.video_sessions where user_id = caller));
   -- Every table of ours with a `user_id` holds what is one caller's.
   for owned in
-    select c.table_name as name from information_schema.columns c
+    select c.table_schema as schema, c.table_name as name from information_schema.columns c
     join information_schema.tables t using (table_schema, table_name)
-    where c.table_schema = 'public' and c.column_name = 'user_id' and t.table_type = 'BASE TABLE'
+    where c.table_schema in ('public', 'private') and c.column_name = 'user_id' and t.table_type = 'BASE TABLE'
       and c.table_name <> 'video_sessions'
     order by c.table_name
   loop
-    execute format('delete from public.%I where user_id = $1', owned.name) using caller;
+    execute format('delete from %I.%I where user_id = $1', owned.schema, owned.name) using caller;
     get diagnostics counted = row_count;
     erased := jsonb_set(
       erased, array['rows', owned.name],

@@ -17,6 +17,7 @@ from shared.video.look import Look
 _TURNS: Final = {90: ["transpose=cclock"], -90: ["transpose=clock"], 180: ["hflip", "vflip"], -180: ["hflip", "vflip"]}
 _UNTAGGED: Final = 2
 _HD_LINES: Final = 720  # from which on players take what is not tagged for BT.709
+_EXACT: Final = "flags=bicubic+accurate_rnd+full_chroma_int"  # colours would be off by a shade or two otherwise
 _COARSE: Final = 8  # the background is blurred at this part of its size
 _BLUR: Final = 0.05  # of the look's height
 _NEARLY_HALF: Final = Fraction(499, 1000)  # so that of twice our rate each second frame is shown
@@ -69,7 +70,7 @@ def _graph(frame: VideoFrame, pixel_aspect: Fraction, look: Look) -> Graph:
     wider = (1 / shape if abs(frame.rotation) == 90 else shape) / Fraction(look.width, look.height)
     across, down = min(Fraction(1), wider), min(Fraction(1), 1 / wider)
     matrix = "bt709" if frame.colorspace == _UNTAGGED and min(frame.width, frame.height) >= _HD_LINES else "auto"
-    colours = f"in_color_matrix={matrix}:out_color_matrix=bt709:out_range=limited:flags=bicubic"
+    colours = f"in_color_matrix={matrix}:out_color_matrix=bt709:out_range=limited:{_EXACT}"
     source = f"buffer=video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1"
     # Cut out before it is scaled: a ribbon of a picture would be huge otherwise.
     cut = f"crop=iw*{float(down)}:ih*{float(across)}"

@@ -23,14 +23,15 @@ _KEPT: Final = 30 * RATE * SAMPLE_BYTES  # up to which a file is not decoded aga
 def repeated(path: Path, samples: int) -> Iterator[bytes]:
     """Yield so many samples, 16 bits, stereo, interleaved, 48 kHz. Raises `not_media` where the file has none."""
     wanted = samples * SAMPLE_BYTES
-    for chunk in _endless(path):
+    for chunk in _endless(path, wanted):
         yield chunk[:wanted]
         wanted -= len(chunk)
         if wanted <= 0:
             return
 
 
-def _endless(path: Path) -> Iterator[bytes]:
+def _endless(path: Path, wanted: int) -> Iterator[bytes]:
+    """Yield the file again and again, but as it is where it suffices."""
     beginning = end = whole = b""
     length = 0
     for chunk in _samples(path):
@@ -43,6 +44,9 @@ def _endless(path: Path) -> Iterator[bytes]:
         end = end[-_OVERLAP:]
     if not length:
         raise AppError("not_media", "The audio file has no sound that can be decoded. Export it again.")
+    if length >= wanted:
+        yield end
+        return
     overlap = min(_OVERLAP, length // 4 // SAMPLE_BYTES * SAMPLE_BYTES)
     kept_end = len(end) - overlap
     yield end[:kept_end]

@@ -1,22 +1,68 @@
-"""Where the camera is: crop boxes in fractions of the picture, eased from one end to the other."""
+"""Where the camera is: crop boxes in fractions of the scene, which it moves over slowly, without a jerk at the ends."""
 
+import math
+from dataclasses import dataclass
 from typing import Final
 
 from shared.timeline import Motion
 
-Box = tuple[float, float, float, float]
+# Of the picture's width, in each second and in all: beyond, it is no longer the camera that seems to move.
+_PACE: Final = 0.025
+_FARTHEST: Final = 0.16
+_SWELL: Final = 0.6  # how much slower than on average it begins and ends; at 1 it would stand still there
 
-_ZOOM: Final = 0.12
+
+@dataclass(frozen=True, slots=True, order=True)
+class Box:
+    """A part of the scene: its centre and size, in fractions of the scene's width and height."""
+
+    width: float
+    height: float
+    x: float = 0.5
+    y: float = 0.5
 
 
-def box(motion: Motion, progress: float) -> Box:
-    """Return left, top, right, bottom at a progress of 0 to 1."""
-    eased = progress * progress * (3 - 2 * progress)
-    if motion == "still":
-        return 0.0, 0.0, 1.0, 1.0
-    if motion in ("zoom_in", "zoom_out"):
-        margin = _ZOOM / 2 * (eased if motion == "zoom_in" else 1 - eased)
-        return margin, margin, 1 - margin, 1 - margin
-    way = eased if motion in ("pan_right", "pan_down") else 1 - eased
-    left, top = (way * _ZOOM, _ZOOM / 2) if motion in ("pan_left", "pan_right") else (_ZOOM / 2, way * _ZOOM)
-    return left, top, left + 1 - _ZOOM, top + 1 - _ZOOM
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A motion that lasts some seconds. `still` and motions of no length show the whole scene."""
+
+    motion: Motion
+    seconds: float
+
+    @property
+    def reach(self) -> float:
+        """By which part of a frame's side the camera moves, or its picture grows."""
+        return 0.0 if self.motion == "still" else min(_FARTHEST, _PACE * self.seconds)
+
+    @property
+    def stretch(self) -> tuple[float, float]:
+        """The scene's width and height in those of a frame: a pan needs a scene that is longer than what is seen."""
+        return (
+            1 + self.reach * (self.motion in {"pan_left", "pan_right"}),
+            1 + self.reach * (self.motion in {"pan_up", "pan_down"}),
+        )
+
+    @property
+    def zooms(self) -> tuple[float, float]:
+        """How much larger than in the widest box things appear, at least and at most."""
+        return 1.0, 1 + self.reach * (self.motion in {"zoom_in", "zoom_out"})
+
+    def box(self, progress: float) -> Box:
+        """Return what is seen at a progress of 0 to 1."""
+        way = progress - _SWELL * math.sin(math.tau * progress) / math.tau
+        if self.motion in {"zoom_out", "pan_left", "pan_up"}:
+            way = 1 - way
+        across, down = self.stretch
+        side = self.zooms[1] ** -way
+        return Box(
+            width=side / across,
+            height=side / down,
+            x=0.5 + (way - 0.5) * (1 - 1 / across),
+            y=0.5 + (way - 0.5) * (1 - 1 / down),
+        )
+
+    @property
+    def core(self) -> tuple[float, float]:
+        """The width and height of the scene's middle that is in view all the time, in fractions of the scene's."""
+        across, down = self.stretch
+        return (2 / across - 1) / self.zooms[1], (2 / down - 1) / self.zooms[1]

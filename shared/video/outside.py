@@ -1,6 +1,6 @@
 """Clips that were made elsewhere: judged, and made to fit among our own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,7 +25,6 @@ from shared.video.stills import picture_of
 from shared.video.untrusted import MAX_PIXELS, first_video, open_untrusted
 
 _MOST_A_SECOND: Final = 240  # frames of a source that are decoded for a second of ours
-_LONGEST: Final = 600  # seconds that are decoded to find a last frame
 _FORGIVEN: Final = 10  # packets that cannot be decoded
 
 
@@ -60,38 +59,37 @@ def probe(path: Path) -> Probed:
         )
 
 
-def conform(path: Path, out: Path, look: Look, length: int) -> bool:
+def conform(path: Path, out: Path, look: Look, length: int, *, on_frame: Callable[[int], None] | None = None) -> bool:
     """Write to `out` the clip as one of ours, `length` frames, without sound; tell whether it was encoded anew.
 
-    Longer ones are cut, shorter ones hold their last frame. Raises what `probe` does.
+    Longer ones are cut, shorter ones hold their last frame. `on_frame` hears how many frames are done. Raises what
+    `probe` does.
     """
     if _is_ours(path, look, length) and _copied(path, out, look):
         return False
-    most = _MOST_A_SECOND * (length // look.fps + 1)
     with _opened(path) as (file, stream), Encoder(out, look) as encoder:
-        fitter = Fitter(look, stream.codec_context.sample_aspect_ratio or Fraction(1))
-        held, count = None, 0
-        for place, frame in paced(_frames(file, stream, most), look.fps):
-            count = _hold(encoder, held, count, min(place, length))
-            if count == length:
-                return True
+        fitter, held, count = _fitter(stream, look), None, 0
+        for place, frame in _shown(file, stream, look, length):
+            count = _hold(encoder, held, count, place)
             held = fitter.fitted(frame)
+            if on_frame:
+                on_frame(count)
         _hold(encoder, held, count, length)
     return True
 
 
-def last_frame(path: Path) -> bytes:
-    """Return the last frame as a PNG, so that a crossfade can begin from it. Raises what `probe` does."""
+def last_frame(path: Path, look: Look, length: int) -> bytes:
+    """Return as a PNG the last frame of what `conform` makes of this clip, so that a crossfade can begin from it.
+
+    Raises what `probe` does.
+    """
     with _opened(path) as (file, stream):
-        if stream.duration:
-            file.seek((stream.start_time or 0) + stream.duration - 1, stream=stream)
         last = None
-        for frame in _frames(file, stream, _MOST_A_SECOND * _LONGEST):
+        for _, frame in _shown(file, stream, look, length):
             last = frame
-        assert last is not None
-        image = picture_of(last).rotate(last.rotation, expand=True)
-    png = BytesIO()
-    image.save(png, "PNG", compress_level=1)
+        assert last is not None  # there is at least one
+        png = BytesIO()
+        picture_of(_fitter(stream, look).fitted(last)).save(png, "PNG", compress_level=1)
     return png.getvalue()
 
 
@@ -103,6 +101,19 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise AppError("media_too_large")
         stream.thread_type = "AUTO"
         yield file, stream
+
+
+def _fitter(stream: VideoStream, look: Look) -> Fitter:
+    return Fitter(look, stream.codec_context.sample_aspect_ratio or Fraction(1))
+
+
+def _shown(file: InputContainer, stream: VideoStream, look: Look, length: int) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield the frames that are seen in a clip of so many, each with the place at which it appears; 0 is the first."""
+    most = _MOST_A_SECOND * (length // look.fps + 1)
+    for place, frame in paced(_frames(file, stream, most), look.fps):
+        if place >= length:
+            return
+        yield place, frame
 
 
 def _frames(file: InputContainer, stream: VideoStream, most: int) -> Iterator[VideoFrame]:

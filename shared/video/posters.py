@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -77,7 +78,8 @@ def preview(path: Path) -> bytes:
 def _shots(stream: VideoStream) -> Sequence[_Shot]:
     """Return at most six stretches of about equal distance that begin with key frames, as our clips do."""
     clock = float(stream.time_base or 0)
-    starts = [entry.timestamp * clock for entry in stream.index_entries if entry.is_keyframe] or [0.0]
+    keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe] or [0]
+    starts = [(key - keys[0]) * clock for key in keys]  # times of decoding, which begin before the picture
     end = max(starts[-1], (stream.duration or 0) * clock)
     shots = [_Shot(*pair) for pair in pairwise([*starts, end])]
     count = min(_SHOTS, len(shots))
@@ -96,7 +98,7 @@ def _pieces(shots: Sequence[_Shot]) -> Sequence[tuple[float, int]]:
 
 def _piece(file: InputContainer, stream: VideoStream, start: float, count: int) -> Iterator[Image.Image]:
     scale = min(1, _SIDE / max(stream.width, stream.height))
-    size = round(stream.width * scale), round(stream.height * scale)
+    size = max(1, round(stream.width * scale)), max(1, round(stream.height * scale))
     shown = 0
     for frame in _frames(file, stream, start):
         if frame.time >= start + shown / _RATE:
@@ -108,7 +110,8 @@ def _piece(file: InputContainer, stream: VideoStream, start: float, count: int) 
 
 def _frames(file: InputContainer, stream: VideoStream, start: float) -> Iterator[VideoFrame]:
     """Yield the frames from this second on, but for those that are damaged."""
-    file.seek(round(start / float(stream.time_base or 1)), stream=stream)
+    with suppress(FFmpegError):  # without an index it is read from the beginning
+        file.seek(round(start / float(stream.time_base or 1)), stream=stream)
     packets = file.demux(stream)
     while True:
         try:
@@ -130,7 +133,9 @@ def _animated(pictures: Sequence[Image.Image]) -> bytes:
     for quality, smaller in _EFFORTS:
         first, *others = (picture.reduce(smaller) for picture in pictures)
         out = BytesIO()
-        first.save(out, "WEBP", save_all=True, append_images=others, duration=_DURATION, loop=0, quality=quality)
+        first.save(
+            out, "WEBP", save_all=True, append_images=others, duration=_DURATION, loop=0, quality=quality, method=4
+        )
         if out.tell() <= _MOST_BYTES:
             break
     return out.getvalue()

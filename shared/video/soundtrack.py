@@ -56,7 +56,7 @@ def fit_soundtrack(source: Path, path: Path, seconds: Fraction) -> Soundtrack:
     sound = partial(repeated, source, samples)
     gain = gain_of(sound, samples)
     chain = Chain(samples, gain)
-    with av.open(str(path), "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mp4", options={"movie_timescale": str(RATE)}) as container:
         stream = container.add_stream("aac", rate=RATE, layout="stereo")
         stream.bit_rate = _BIT_RATE
         for frame in chain.through(sound()):

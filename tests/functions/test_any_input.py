@@ -1,6 +1,7 @@
 """Any JSON in gives an answer of the contract, never a 500."""
 
 import base64
+import uuid
 from typing import Any
 
 import pytest
@@ -93,6 +94,58 @@ def test_upload_image_takes_any_json(alice: User, data: st.DataObject) -> None:
 def test_get_frames_takes_any_query(alice: User, query: dict[str, str]) -> None:
     more: dict[str, Any] = dict(query)
     assert_contract(alice.get("get_frames", **more))
+
+
+@MANY
+@given(data=st.data())
+def test_generate_video_takes_any_json(alice: User, data: st.DataObject) -> None:
+    session_id = alice.save(with_frames([frame(1, image_url(alice.subject))])).json["sessionId"]
+    body = st.fixed_dictionaries(
+        {},
+        optional={
+            "sessionId": one_of(session_id),
+            "retryVideoId": one_of(str(uuid.uuid4())),
+            "aspect": one_of("16:9", "4:5"),
+            "resolution": one_of(480, "480", 480.0),
+            "fps": one_of(24, 60, "24"),
+            "motion": one_of("auto", "still"),
+            "transition": one_of("fade", "cut"),
+            "transitionSeconds": one_of(0.5, "1", 1e-9),
+            "fit": one_of("cover"),
+            "captions": one_of("burned", "none"),
+            "audioUploadId": one_of(str(uuid.uuid4()), None),
+            "webhookUrl": one_of("https://example.com/hook", "https://"),
+            "dryRun": st.just(True),
+            "userId": one_of(alice.subject, None),
+        },
+    )
+    assert_contract(alice.post("generate_video", data.draw(body | JSON)))
+
+
+@MANY
+@given(data=st.data())
+def test_save_clips_takes_any_json(alice: User, data: st.DataObject) -> None:
+    session_id = alice.save(with_frames([frame(1, image_url(alice.subject))])).json["sessionId"]
+    clip = st.fixed_dictionaries(
+        {},
+        optional={
+            "frameNumber": one_of(1, 2, "1"),
+            "frameId": one_of(1, "opening"),
+            "uploadId": one_of(str(uuid.uuid4()), None),
+            "videoUrl": one_of(image_url(alice.subject), "http://[", "", None),
+            "provider": one_of("runway"),
+        },
+    )
+    body = {"sessionId": data.draw(one_of(session_id)), "clips": data.draw(st.lists(clip | JSON, max_size=3) | JSON)}
+    assert_contract(alice.post("save_clips", body))
+
+
+@MANY
+@given(query=st.dictionaries(st.sampled_from(["videoId", "userId", "x"]), st.text(max_size=40)))
+def test_get_video_takes_any_query(alice: User, query: dict[str, str]) -> None:
+    more: dict[str, Any] = dict(query)
+    for ask in (alice.get, alice.delete):
+        assert_contract(ask("get_video", **more))
 
 
 HEADER = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=40)

@@ -126,11 +126,10 @@ def test_between_one_and_fifty_files_are_taken(alice: User, count: int) -> None:
 
 @pytest.fixture
 def small_quota(database: Database) -> Any:
-    database.execute("update private.quotas set amount = 10000")
+    database.execute("update private.quotas set amount = 10000 where name in ('upload_bytes', 'guest_upload_bytes')")
     yield
-    database.execute(
-        "update private.quotas set amount = case name when 'upload_bytes' then 10737418240 else 1073741824 end"
-    )
+    database.execute("update private.quotas set amount = 10737418240 where name = 'upload_bytes'")
+    database.execute("update private.quotas set amount = 1073741824 where name = 'guest_upload_bytes'")
 
 
 @pytest.mark.usefixtures("small_quota")

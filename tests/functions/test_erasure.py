@@ -10,6 +10,7 @@ from tests.client import Client, JsonObject
 from tests.functions.test_history import membership, save, video
 from tests.people import User
 from tests.storyboards import frame, png, with_frames
+from tests.webhooks import act, endpoint
 
 Database = psycopg.Connection[Any]
 
@@ -35,12 +36,13 @@ def objects(database: Database, subject: str) -> set[str]:
 def rows_of(database: Database, subject: str) -> dict[str, int]:
     """Return how many rows of each table are the user's own."""
     tables = database.execute(
-        "select c.table_name from information_schema.columns c join information_schema.tables t using (table_schema,"
-        " table_name) where c.table_schema = 'public' and c.column_name = 'user_id' and t.table_type = 'BASE TABLE'"
+        "select c.table_schema, c.table_name from information_schema.columns c join information_schema.tables t"
+        " using (table_schema, table_name) where c.table_schema in ('public', 'private') and c.column_name = 'user_id'"
+        " and t.table_type = 'BASE TABLE'"
     ).fetchall()
     counts = {}
-    for (table,) in tables:
-        found = database.execute(f"select count(*) from public.{table} where user_id = %s", (subject,)).fetchone()
+    for schema, table in tables:
+        found = database.execute(f"select count(*) from {schema}.{table} where user_id = %s", (subject,)).fetchone()
         assert found
         counts[str(table)] = int(found[0])
     return counts
@@ -103,6 +105,9 @@ def test_an_account_leaves_nothing_of_its_own(alice: User, bob: User, database: 
     save(alice, templateId="anime")
     alice.send("POST", "templates", {"name": "Mine"}, headers={"Idempotency-Key": "k"})
     alice.upload(png(500), 9)  # saved nowhere
+    for user in (alice, bob):
+        endpoint(user)
+        assert act(user, "rotate_secret").status == 200
     hers = save(bob)
     membership(database, hers, alice)
     others = rows_of(database, bob.subject), objects(database, bob.subject)
@@ -112,6 +117,8 @@ def test_an_account_leaves_nothing_of_its_own(alice: User, bob: User, database: 
     assert receipt["rows"]["video_sessions"] == 2
     assert receipt["rows"]["video_templates"] == 1
     assert receipt["rows"]["session_members"] == 1
+    assert receipt["rows"]["webhook_endpoints"] == 1
+    assert receipt["rows"]["webhook_secrets"] == 1
     assert (receipt["files"]["removed"], receipt["files"]["left"]) == (6, 0)
     assert (rows_of(database, bob.subject), objects(database, bob.subject)) == others
     assert erase(alice, scope="account")["files"]["removed"] == 0

@@ -3,7 +3,6 @@
 import base64
 import json
 import time
-from collections.abc import Iterator
 
 import httpx
 import psycopg
@@ -18,16 +17,6 @@ from tests.storyboards import frame, image_url, png, storyboard, with_frames
 
 FAULTS: list[Fault] = ["error_500", "error_502_html", "hang", "trickle", "cut_before", "cut_in_body"]
 SECONDS = 2.0  # the time limit of a function in these tests
-
-
-@pytest.fixture
-def upstream(stack: Stack, function_environment: pytest.MonkeyPatch) -> Iterator[FaultyUpstream]:
-    found = FaultyUpstream(stack.info["supabaseUrl"])
-    function_environment.setenv("SUPABASE_JWT_ISSUER", f"{stack.info['supabaseUrl']}/auth/v1")
-    function_environment.setenv("SUPABASE_URL", found.url)
-    settings.cache_clear()
-    yield found
-    found.close()
 
 
 def timed_invoke(user: User, function: str, body: str | None = None, **query: str) -> Answer:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -18,16 +19,9 @@ from tests.people import User
 from tests.shared.image_files import encoded
 from tests.storyboards import frame, image_url, storyboard, with_frames
 from tests.test_configuration import serverless
-from tests.videos import SMALL, Queues, picture, start, stored_storyboard, use, video_of
+from tests.videos import SMALL, Queues, picture, start, status_of, stored_storyboard, video_of
 
 Database = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def queues(function_environment: pytest.MonkeyPatch) -> Queues:
-    found = Queues.made()
-    use(found, function_environment)
-    return found
 
 
 @pytest.fixture
@@ -38,12 +32,6 @@ def session(alice: User) -> JsonObject:
 def rows(database: Database, session_id: str) -> list[JsonObject]:
     query = "select to_jsonb(c) from public.video_clips c where session_id = %s order by final_video_id, clip_number"
     return [row for (row,) in database.execute(query, (session_id,)).fetchall()]
-
-
-def status_of(database: Database, session_id: str) -> str:
-    found = database.execute("select status from public.video_sessions where session_id = %s", (session_id,)).fetchone()
-    assert found
-    return str(found[0])
 
 
 def test_a_video_is_written_down_and_each_of_its_clips_sent(
@@ -256,15 +244,10 @@ def test_a_video_whose_messages_cannot_be_sent_is_started_all_the_same(
 
 
 def test_nothing_is_sent_of_what_was_not_committed(
-    stack: Stack, alice: User, queues: Queues, session: JsonObject, function_environment: pytest.MonkeyPatch
+    alice: User, queues: Queues, session: JsonObject, upstream: FaultyUpstream
 ) -> None:
-    upstream = FaultyUpstream(stack.info["supabaseUrl"])
-    function_environment.setenv("SUPABASE_JWT_ISSUER", f"{stack.info['supabaseUrl']}/auth/v1")
-    function_environment.setenv("SUPABASE_URL", upstream.url)
-    settings.cache_clear()
     with upstream.failing("/rest/v1/rpc/start_video", "error_500"):
         answer = start(alice, session["sessionId"])
-    upstream.close()
     assert (answer.status, answer.code) == (503, "database_unavailable")
     assert queues.take("render") == []
 
@@ -350,3 +333,30 @@ def test_a_guest_makes_videos_too(guest: Client, queues: Queues) -> None:
     asked = guest.get("get_video", videoId=answer.json["videoId"], userId=saved["userId"])
     assert asked.json["video"]["status"] == "queued"
     assert guest.get("get_video", videoId=answer.json["videoId"]).code == "video_not_found"
+
+
+def test_a_direct_call_of_the_database_cannot_choose_what_is_read(
+    stack: Stack, alice: User, bob: User, session: JsonObject, database: Database
+) -> None:
+    secret = {"image": f"{bob.subject}/frames/secret.webp", "version": "1"}
+    clip = {
+        "clip_number": 1,
+        "frame_number": 1,
+        "previous_frame": 2,
+        "start_seconds": 0,
+        "duration_seconds": 6,
+        "recipe": {"source": secret, "previousSource": secret},
+    }
+    video = {"options": {}, "width": 480, "height": 480, "fps": 24, "duration_seconds": 6}
+    given = {"p_session_id": session["sessionId"], "p_version": 1, "p_video": video, "p_clips": [clip]}
+    headers = {"apikey": stack.info["anonKey"], "Authorization": f"Bearer {alice.token}"}
+    url = f"{stack.info['supabaseUrl']}/rest/v1/rpc/start_video"
+    answer = httpx.post(url, json=given, headers=headers)
+    assert answer.status_code == 200, answer.text
+    [row] = rows(database, session["sessionId"])
+    assert bob.subject not in json.dumps(row)
+    assert row["spec"]["source"]["image"].startswith(f"{alice.subject}/frames/frame_1_")
+    huge = {**given, "p_video": {**video, "width": 100_000}}
+    assert httpx.post(url, json=huge, headers=headers).status_code == 400
+    stranger = {**headers, "Authorization": f"Bearer {bob.token}"}
+    assert httpx.post(url, json=given, headers=stranger).status_code == 404

@@ -4,9 +4,8 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,69 +15,36 @@ import pytest
 
 from infra.local.stack import Stack
 from shared import leases
-from shared.settings import settings
 from shared.supabase_access import Access
 from tests.client import Context, JsonObject
 from tests.faults import FaultyUpstream
 from tests.people import User
 from tests.shared.image_files import encoded
 from tests.storyboards import frame, with_frames
-from tests.videos import Queues, dead, fetched, picture, record, start, stored_storyboard, use, video_of, watch
+from tests.videos import (
+    Job,
+    Queues,
+    dead,
+    fetched,
+    fill_disk,
+    picture,
+    record,
+    remove,
+    spoil,
+    start,
+    status_of,
+    stored_storyboard,
+    watch_clip,
+)
 
 Database = psycopg.Connection[Any]
 TOP = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def queues(function_environment: pytest.MonkeyPatch) -> Queues:
-    found = Queues.made()
-    use(found, function_environment)
-    return found
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A temporary folder of the test's own; nothing may be left in it."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 @pytest.fixture
 def session(alice: User) -> JsonObject:
     return stored_storyboard(alice, 2, 2)
-
-
-class Job:
-    """A video that was started, its rows, and the messages for its clips."""
-
-    def __init__(self, user: User, queues: Queues, database: Database, session_id: str, **options: object) -> None:
-        self.user, self.database = user, database
-        answer = start(user, session_id, **options)
-        assert answer.status == 202, answer.body
-        self.video_id = str(answer.json["videoId"])
-        messages = queues.take("render")
-        self.messages = sorted(messages, key=lambda one: int(json.loads(one["body"])["clipId"]))
-
-    @property
-    def shown(self) -> JsonObject:
-        return video_of(self.user, self.video_id)
-
-    def row(self, number: int) -> JsonObject:
-        query = (
-            "select to_jsonb(c) from public.video_clips c join public.final_videos v on v.id = c.final_video_id"
-            " where v.video_id = %s and c.clip_number = %s"
-        )
-        found = self.database.execute(query, (self.video_id, number)).fetchone()
-        assert found
-        return dict(found[0])
-
-    def change(self, number: int, assignments: str) -> None:
-        self.database.execute(
-            f"update public.video_clips set {assignments} where id = %s".encode(), (self.row(number)["id"],)
-        )
 
 
 @pytest.fixture
@@ -96,9 +62,9 @@ def test_a_clip_is_rendered_and_stored(alice: User, queues: Queues, job: Job, da
     clip, other = job.shown["clips"]
     assert (clip["status"], clip["attempts"], clip["error"]) == ("completed", 1, None)
     assert other["status"] == "queued"
-    shown = watch(fetched(clip["videoUrl"]), frames=24, fps=24, size=(480, 480))
+    shown = watch_clip(fetched(clip["videoUrl"]), frames=24, fps=24, size=(480, 480))
     assert shown.shows(12, picture(1)) > 0.9
-    assert shown.shows(12, picture(2)) < 0.5
+    assert shown.shows(12, picture(2)) < 0.6
     row = job.row(1)
     assert row["cost"] > 0
     assert row["timings"].keys() == {"render", "store", "cpu"}
@@ -269,18 +235,6 @@ def test_a_frame_whose_image_is_gone_fails_the_video_by_its_number(
     assert status_of(database, session["sessionId"]) == "failed"
 
 
-def remove(database: Database, url: str) -> None:
-    with database.transaction():
-        database.execute("set local storage.allow_delete_query = 'true'")
-        database.execute("delete from storage.objects where name = %s", (url.rpartition("/videomaker/")[2],))
-
-
-def status_of(database: Database, session_id: str) -> str:
-    found = database.execute("select status from public.video_sessions where session_id = %s", (session_id,)).fetchone()
-    assert found
-    return str(found[0])
-
-
 def test_what_fails_ends_the_video_and_keeps_what_is_finished(
     queues: Queues, job: Job, session: JsonObject, database: Database
 ) -> None:
@@ -299,11 +253,9 @@ def test_an_image_that_is_damaged_is_blamed_on_its_frame(
     alice: User, queues: Queues, database: Database, stack: Stack
 ) -> None:
     url = alice.upload(encoded(picture(1), "WEBP")).json["imageUrl"]
-    path = Path(stack.folder) / "objects"
     saved = alice.save(with_frames([frame(4, url)], videoDuration=1)).json
     job = Job(alice, queues, database, saved["sessionId"])
-    [stored] = [one for one in path.rglob("*") if one.is_file() and url.rpartition("/")[2] in str(one)]
-    stored.write_bytes(stored.read_bytes()[:200])
+    spoil(stack, url.rpartition("/videomaker/")[2])
     assert queues.deliver("render", job.messages[0])
     error = job.shown["video"]["error"]
     assert (error["code"], error["frameNumber"]) == ("frame_unreadable", 4)
@@ -317,16 +269,6 @@ def test_a_predecessors_image_that_is_gone_is_blamed_on_the_predecessor(
     assert queues.deliver("render", job.messages[1])
     error = job.shown["video"]["error"]
     assert (error["code"], error["frameNumber"]) == ("frame_image_missing", 1)
-
-
-@pytest.fixture
-def upstream(stack: Stack, function_environment: pytest.MonkeyPatch) -> Iterator[FaultyUpstream]:
-    found = FaultyUpstream(stack.info["supabaseUrl"])
-    function_environment.setenv("SUPABASE_JWT_ISSUER", f"{stack.info['supabaseUrl']}/auth/v1")
-    function_environment.setenv("SUPABASE_URL", found.url)
-    settings.cache_clear()
-    yield found
-    found.close()
 
 
 def test_storage_that_fails_every_third_call_only_delays(
@@ -375,23 +317,11 @@ def test_a_worker_that_was_killed_three_times_fails_the_clip(queues: Queues, job
     assert (error["code"], error["frameNumber"]) == ("rendering_failed", 1)
 
 
-@pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every clip be written to a device on which no space is left."""
-    make = tempfile.TemporaryDirectory
-
-    def made(**options: Any) -> Any:
-        folder = make(**options)
-        (Path(folder.name) / "out.mp4").symlink_to("/dev/full")
-        return folder
-
-    monkeypatch.setattr(tempfile, "TemporaryDirectory", made)
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_temporary_folder_fails_the_clip_with_the_reason(
-    queues: Queues, job: Job, full_disk: None, database: Database, alice: User
+    queues: Queues, job: Job, monkeypatch: pytest.MonkeyPatch, database: Database, alice: User
 ) -> None:
+    fill_disk(monkeypatch)
     assert [queues.deliver("render", job.messages[0]) for _ in range(3)] == [False] * 3
     assert queues.deliver("render", dead(job.messages[0]))
     error = job.shown["video"]["error"]

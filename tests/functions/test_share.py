@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -135,6 +136,28 @@ def test_a_strangers_session_is_answered_like_a_missing_one(studio: Studio, bob:
         answer = bob.delete("share", shareId=name)
         assert (answer.status, answer.code) == (404, "share_not_found")
     assert studio.user.get("share", sessionId=session_id).json["shares"][0]["state"] == "active"
+
+
+def test_an_editor_manages_the_links_of_a_session_and_a_viewer_does_not_see_them(
+    studio: Studio, new_user: Callable[[], User], database: Database
+) -> None:
+    session_id = studio.session()
+    people = {role: new_user() for role in ("editor", "viewer")}
+    for role, person in people.items():
+        database.execute(
+            "insert into public.session_members (session_id, user_id, role, status) values (%s, %s, %s, 'accepted')",
+            (session_id, person.subject, role),
+        )
+    share = studio.share(session_id)
+    editor, viewer = people["editor"], people["viewer"]
+    assert editor.post("share", {"sessionId": session_id}).status == 200
+    assert len(editor.get("share", sessionId=session_id).json["shares"]) == 2
+    for answer in (viewer.post("share", {"sessionId": session_id}), viewer.get("share", sessionId=session_id)):
+        assert (answer.status, answer.code) == (403, "forbidden")
+    assert viewer.delete("share", shareId=share["shareId"]).code == "share_not_found"
+    assert editor.delete("share", shareId=share["shareId"]).json["state"] == "revoked"
+    database.execute("update public.session_members set status = 'former' where user_id = %s", (editor.subject,))
+    assert editor.get("share", sessionId=session_id).code == "session_not_found"
 
 
 def test_guests_cannot_share(guest: Client) -> None:

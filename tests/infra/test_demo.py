@@ -12,6 +12,7 @@ from infra.local.demo import run
 from infra.local.stack import Stack
 from infra.local.state import StackError
 from tests.shared.image_files import encoded, gradient
+from tests.videos import watch
 
 
 @pytest.fixture
@@ -19,9 +20,12 @@ def on_the_stack(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The demo finds this stack running, and uses it."""
     monkeypatch.setenv("STATE", str(stack.folder))
     monkeypatch.delenv("IMAGES", raising=False)
+    monkeypatch.setattr(run, "SECONDS_PER_FRAME", 1)
+    monkeypatch.setattr(run, "RESOLUTION", 480)
     return stack.folder
 
 
+@pytest.mark.timeout(600)
 def test_stores_reads_back_and_shows_the_sample_frames(on_the_stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main([]) == 0
     sheet = Image.open(on_the_stack / "demo" / "contact-sheet.png")
@@ -29,8 +33,14 @@ def test_stores_reads_back_and_shows_the_sample_frames(on_the_stack: Path, capsy
     said = capsys.readouterr().out
     assert "Read back 6 frames" in said
     assert "gets 404" in said
+    film = on_the_stack / "demo" / "video.mp4"
+    assert str(film) in said
+    assert "100%" in said
+    watch(film.read_bytes(), frames=180, fps=30, size=(854, 480))
+    assert Image.open(on_the_stack / "demo" / "poster.jpg").size == (854, 480)
 
 
+@pytest.mark.timeout(600)
 def test_takes_images_of_ones_own(
     on_the_stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -332,5 +332,14 @@ def test_a_source_that_names_no_queue_is_an_error() -> None:
 def test_the_projects_own_queues_have_the_names_that_its_code_knows() -> None:
     document = load((Path(__file__).parents[2] / "serverless.yml").read_text())
     queues = {queue.name: queue for queue in deployed_queues(document)}
-    assert queues.keys() == {"videomaker-ingest", "videomaker-ingest-dead"}
-    assert queues["videomaker-ingest"].dead_letters == "videomaker-ingest-dead"
+    for name in ("videomaker-ingest", "videomaker-render", "videomaker-merge", "videomaker-webhooks"):
+        assert queues[name].dead_letters == f"{name}-dead"
+        assert f"{name}-dead" in queues
+
+
+def test_a_queue_hides_its_messages_six_times_as_long_as_its_function_may_take() -> None:
+    document = load((Path(__file__).parents[2] / "serverless.yml").read_text())
+    queues = {queue.name: queue for queue in deployed_queues(document)}
+    for function in parse((Path(__file__).parents[2] / "serverless.yml").read_text()).values():
+        for source in function.sources:
+            assert queues[source.queue].visibility_seconds >= 6 * function.timeout, source.queue

@@ -63,7 +63,8 @@ def test_the_handler_has_a_lambda_context_and_the_callers_environment(task_root:
 
 def test_the_handler_works_on_the_running_stack(task_root: Path) -> None:
     state = State(task_root / "state")
-    info = {"supabaseUrl": "http://stack", "anonKey": "anon", "serviceKey": "service", "awsEndpointUrl": "http://aws"}
+    info = {"apiUrl": "http://api", "supabaseUrl": "http://stack", "anonKey": "anon", "serviceKey": "service"}
+    info |= {"awsEndpointUrl": "http://aws"}
     event = {"rawPath": "/about"}
     with state.locked():
         write_json(state.stack_file, info)

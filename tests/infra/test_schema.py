@@ -8,7 +8,7 @@ import pytest
 
 from infra.local.stack import Stack
 from infra.migrate import INFRA, migrate
-from tests.infra.test_row_level_security import OWNER_MAY
+from tests.infra.access import ROWS
 
 Database = psycopg.Connection[Any]
 
@@ -97,7 +97,7 @@ def test_every_table_is_in_the_rls_suite_and_has_rls_on(database: Database) -> N
     found = database.execute(
         "select relname, relrowsecurity from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
     ).fetchall()
-    assert dict(found) == dict.fromkeys(OWNER_MAY, True)
+    assert dict(found) == dict.fromkeys((row.table for row in ROWS.values()), True)
 
 
 def test_each_policy_is_for_one_operation_and_signed_in_people_only(database: Database) -> None:
@@ -106,8 +106,23 @@ def test_each_policy_is_for_one_operation_and_signed_in_people_only(database: Da
     ).fetchall()
     assert found
     assert all(roles == ["authenticated"] and command != "ALL" for _, command, roles, _ in found)
-    assert len({(table, command) for table, command, _, _ in found}) == len(found)
+    granting = [(table, command) for table, command, _, name in found if not name.startswith("API keys ")]
+    assert len(set(granting)) == len(granting)
     assert all(len(name) < 63 for *_, name in found)
+
+
+def test_api_keys_are_held_to_their_scopes_in_every_table(database: Database) -> None:
+    restrictive = database.execute(
+        "select schemaname || '.' || tablename, cmd from pg_policies where permissive = 'RESTRICTIVE'"
+    ).fetchall()
+    checked = database.execute(
+        "select tgrelid::regclass::text from pg_trigger where tgname = 'check_key_scope' and tgenabled <> 'D'"
+    ).fetchall()
+    tables = {row.table for row in ROWS.values()} - {"api_keys"}
+    assert {table.removeprefix("public.") for (table,) in checked} == tables
+    assert set(restrictive) == {(f"public.{table}", "SELECT") for table in tables} | {
+        ("storage.objects", command) for command in ("SELECT", "INSERT", "UPDATE", "DELETE")
+    }
 
 
 def test_policies_ask_for_the_caller_once_and_not_per_row(database: Database) -> None:

@@ -261,6 +261,11 @@ def test_the_status_alone_decides_whatever_becomes_of_the_body(manner: Any, rece
     assert len(reply.excerpt) <= 1024
 
 
+def test_a_body_that_trickles_is_not_waited_for_to_the_end(receiver: Receiver, private: None) -> None:
+    receiver.manner = "trickle_body"
+    assert len(post(receiver.url, b"{}", {}, SECONDS).excerpt) < 200  # of 20 bytes a second
+
+
 def test_a_compressed_bomb_is_not_unpacked(receiver: Receiver, private: None) -> None:
     receiver.answer_headers = {"Content-Encoding": "gzip"}
     receiver.answer_body = b"\x1f\x8b" + b"\0" * 100_000

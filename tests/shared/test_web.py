@@ -7,8 +7,8 @@ import pytest
 
 from functions.get_frames import handler as get_frames
 from infra.migrate import INFRA
-from shared import errors
-from shared.errors import PROBLEMS, AppError
+from shared.errors import AppError
+from shared.problems import PROBLEMS
 from shared.settings import settings
 from tests.client import Client, Context, event, invoke
 from tests.people import User
@@ -175,7 +175,7 @@ def test_every_code_that_sql_raises_is_in_the_table() -> None:
 def test_the_status_that_sql_asks_for_is_the_tables() -> None:
     for path in INFRA.glob("schema/*.sql"):
         for status, code in re.findall(r"errcode = 'PT(\d+)', message = '(\w+)'", path.read_text()):
-            assert errors.PROBLEMS[code].status == int(status)
+            assert PROBLEMS[code].status == int(status)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

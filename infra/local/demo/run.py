@@ -1,4 +1,4 @@
-"""The main job as a browser does it: upload six frames in parallel, save them, read them back, and look at them.
+"""The main job as a browser does it: upload six frames in parallel, save them, read them back, make a video of them.
 
 This client knows what a browser knows: the functions' address, and of itself nothing until it is told a `userId`.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from infra.local.demo import sample_frames
@@ -26,6 +26,9 @@ from infra.local.state import StackError, default_folder, running_info
 
 PARALLEL = 6  # connections that a browser opens to one host
 SECONDS_PER_FRAME = 5
+RESOLUTION = 720
+POLL_SECONDS = 0.5
+UNFINISHED = ("queued", "rendering", "merging")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"}
 
 console = Console(highlight=False, soft_wrap=True)
@@ -63,7 +66,12 @@ def main(_arguments: list[str]) -> int:
         _show(uploads)
         sheet = _contact_sheet(page, uploads)
         _try_as_a_stranger(api, saved)
+        video = _video(api, saved)
+        film, poster = _keep(video["videoUrl"], "video.mp4"), _keep(video["posterUrl"], "poster.jpg")
     console.print(f"\nContact sheet: [bold]{sheet}[/]")
+    console.print(f"Poster: [bold]{poster}[/]")
+    console.print(f"Video: [bold]{film}[/], {_size(video['bytes'])}")
+    console.print(f"While a stack runs (`make up`), it is served at {video['videoUrl']}")
     console.print(f"Done in {time.perf_counter() - started:.1f} s.")
     return 0
 
@@ -195,6 +203,46 @@ def _contact_sheet(page: dict[str, Any], uploads: list[dict[str, Any]]) -> Path:
     path = default_folder() / "demo" / "contact-sheet.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(contact_sheet(shown, title=page["frames"][0]["storyTitle"], subtitle=subtitle))
+    return path
+
+
+def _video(api: httpx.Client, saved: dict[str, Any]) -> dict[str, Any]:
+    options = {"resolution": RESOLUTION, "motion": "auto", "transition": "crossfade", "transitionSeconds": 1}
+    mine = {"sessionId": saved["sessionId"], "userId": saved["userId"]}
+    started = _answer(api.post("/api/generate_video", json=mine | options))
+    query = {"videoId": started["videoId"], "userId": saved["userId"]}
+    columns = (
+        TextColumn("Rendering"),
+        BarColumn(bar_width=40),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("render", total=1, said="")
+        while True:
+            video: dict[str, Any] = _answer(api.get("/api/get_video", params=query))["video"]
+            progress.update(bar, completed=video["progress"], said=_said(video))
+            if video["status"] not in UNFINISHED:
+                break
+            time.sleep(POLL_SECONDS)
+    if video["status"] != "completed":
+        error = video["error"] or {}
+        raise StackError(f"The video {video['status']}: {error.get('code')}: {error.get('detail')}")
+    console.print(
+        f"Rendered {video['width']}×{video['height']} at {video['fps']} fps, {video['durationSeconds']:g} s, "
+        f"for ${video['cost']:.4f} of Lambda."
+    )
+    return video
+
+
+def _said(video: dict[str, Any]) -> str:
+    eta = video["etaSeconds"]
+    return video["status"] if eta is None else f"{video['status']}, {eta:.0f} s left"
+
+
+def _keep(url: str, name: str) -> Path:
+    path = default_folder() / "demo" / name
+    path.write_bytes(httpx.get(url).raise_for_status().content)
     return path
 
 

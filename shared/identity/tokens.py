@@ -1,0 +1,115 @@
+"""Access tokens: who a user's is about, and those that are signed here."""
+
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import jwt
+
+from shared import supabase_access
+from shared.errors import AppError
+from shared.settings import settings
+
+_ASYMMETRIC: Final = {"ES256": "EC", "RS256": "RSA"}
+_AUDIENCE: Final = "authenticated"
+_JWKS_SECONDS: Final = 600
+_REFETCH_SECONDS: Final = 5  # between two fetches for unknown key ids, which anybody can make up
+_TOKEN_SECONDS: Final = 300
+
+
+def verified_subject(token: str) -> str:
+    """Return the UUID of the user whom this access token is about; raises `invalid_token` and `token_expired`."""
+    try:
+        header = jwt.get_unverified_header(token)
+        algorithm = str(header.get("alg"))
+        claims = jwt.decode(
+            token,
+            key=_key_for(algorithm, header.get("kid")),
+            algorithms=[algorithm],
+            audience=_AUDIENCE,
+            issuer=settings().jwt_issuer,
+            options={"require": ["exp", "aud", "iss", "sub", "role"], "verify_iat": False},
+        )
+    except jwt.ExpiredSignatureError as error:
+        raise AppError("token_expired") from error
+    except jwt.PyJWTError as error:
+        raise AppError("invalid_token") from error
+    if claims["role"] != "authenticated":
+        raise AppError("invalid_token", "Send the access token of a signed-in user.")
+    try:
+        return str(uuid.UUID(claims["sub"]))
+    except ValueError as error:
+        raise AppError("invalid_token") from error
+
+
+def signed_token(app_metadata: Mapping[str, str], **claims: object) -> str:
+    """Return a token of five minutes by which the database knows for whom we ask. It never leaves the service."""
+    now = int(time.time())
+    common = {
+        "role": "authenticated",
+        "aud": _AUDIENCE,
+        "iss": settings().jwt_issuer,
+        "iat": now,
+        "exp": now + _TOKEN_SECONDS,
+        "app_metadata": dict(app_metadata),
+    }
+    key, algorithm, key_id = _signing_key(settings().signing_key, settings().jwt_secret)
+    return jwt.encode({**common, **claims}, key, algorithm=algorithm, headers={"kid": key_id} if key_id else None)
+
+
+@lru_cache(maxsize=1)
+def _signing_key(jwk: str | None, secret: str | None) -> tuple[Any, str, str | None]:
+    """Return key, algorithm and key id: those of the private JWK, else the legacy secret."""
+    if jwk:
+        try:
+            found = jwt.PyJWK.from_json(jwk)
+            kind, is_private = _ASYMMETRIC.get(found.algorithm_name), hasattr(found.key, "private_numbers")
+        except (jwt.PyJWTError, ValueError, AttributeError) as error:
+            raise AppError("not_configured", "SUPABASE_SIGNING_KEY is no JWK.") from error
+        if kind is None or not is_private or not found.key_id:
+            raise AppError("not_configured", "SUPABASE_SIGNING_KEY must be a private ES256 or RS256 key with a `kid`.")
+        return found.key, found.algorithm_name, found.key_id
+    if not secret:
+        raise AppError("not_configured", "SUPABASE_SIGNING_KEY or SUPABASE_JWT_SECRET must be set.")
+    return secret, "HS256", None
+
+
+def _key_for(algorithm: str, key_id: object) -> Any:
+    """Return the key that this algorithm must be verified with: never a public key for HMAC, nor any for `none`."""
+    if algorithm == "HS256" and settings().jwt_secret:
+        return settings().jwt_secret
+    kind = _ASYMMETRIC.get(algorithm)
+    if kind is None or not isinstance(key_id, str):
+        raise AppError("invalid_token")
+    key = _key_set.get(key_id)
+    if key is None or key.key_type != kind:
+        raise AppError("invalid_token")
+    return key.key
+
+
+class _KeySet:
+    """The project's public keys, fetched anew every ten minutes and for a key id that is not among them."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched = float("-inf")
+        self._lock = threading.Lock()
+
+    def get(self, key_id: str) -> jwt.PyJWK | None:
+        with self._lock:
+            age = time.monotonic() - self._fetched
+            if age > _JWKS_SECONDS or (key_id not in self._keys and age > _REFETCH_SECONDS):
+                self._fetch()
+            return self._keys.get(key_id)
+
+    def _fetch(self) -> None:
+        found = supabase_access.fetch_jwks()
+        usable = [one for one in found.get("keys", []) if one.get("kty") in _ASYMMETRIC.values()]
+        self._keys = {str(one.get("kid")): jwt.PyJWK(one) for one in usable}
+        self._fetched = time.monotonic()
+
+
+_key_set = _KeySet()
