@@ -133,7 +133,7 @@ def _s3_methods(closure: Closure) -> set[str]:
 
 
 def _name(call: ast.Call) -> str:
-    return getattr(call.func, "id", None) or getattr(call.func, "attr", "")
+    return str(getattr(call.func, "id", None) or getattr(call.func, "attr", ""))
 
 
 def _list(value: Any) -> list[Any]:

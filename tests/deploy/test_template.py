@@ -46,7 +46,13 @@ def test_cfn_lint_finds_nothing(template: Template, tmp_path: Path) -> None:
     file = tmp_path / "template.json"
     file.write_text(json.dumps(template.document))
     # W3005: osls names dependencies that CloudFormation would find by itself.
-    command = [Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W3005", "--", str(file)]
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("cfn-lint"),
+        "--ignore-checks",
+        "W3005",
+        "--",
+        str(file),
+    ]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (run.stdout, run.returncode) == ("", 0)
 

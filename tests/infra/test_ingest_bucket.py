@@ -90,7 +90,13 @@ class Tagged(yaml.SafeLoader):
     """Reads CloudFormation's short tags as plain values."""
 
 
-Tagged.add_multi_constructor("!", lambda loader, suffix, node: {suffix: loader.construct_scalar(node)})
+def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {suffix: loader.construct_scalar(node)}
+    return {suffix: loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else None}
+
+
+Tagged.add_multi_constructor("!", _tagged)
 
 
 def test_the_deployment_uses_these_files_and_lets_nothing_be_public() -> None:
