@@ -44,7 +44,7 @@ format: $(INSTALLED) ## Format, and mend what the linter can mend
 bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
 	@$(RUN) -m infra.local.bench
 
-fuzz: $(INSTALLED) ## Feed mutated files to the image decoders (SECONDS=120)
+fuzz: $(INSTALLED) ## Feed damaged files to all that decodes images and media (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz
 
 package: $(INSTALLED) ## Build each function's artifact in build/ (ARCH=x86_64 or arm64, FUNCTIONS="a b")

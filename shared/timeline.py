@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final, Literal
 
 from shared.errors import AppError
@@ -12,24 +12,29 @@ from shared.errors import AppError
 Motion = Literal["auto", "zoom_in", "zoom_out", "pan_left", "pan_right", "pan_up", "pan_down", "still"]
 Transition = Literal["cut", "crossfade", "fade"]
 
-_UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NUMBER: Final = r"\d{1,7}(?:[.,]\d{1,9})?"
-_UNIT: Final = r"(ms|s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?)?"
-_PART: Final = re.compile(rf"({_NUMBER})\s*(?:{_UNIT})?", re.ASCII)
-_COUNTED: Final = re.compile(rf"{_NUMBER}|(?:{_NUMBER}\s*{_UNIT}\s*)+".replace("(ms|s|m|h)", "(?:ms|s|m|h)"), re.ASCII)
+_UNIT: Final = r"(?:ms|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?)"
+_PART: Final = re.compile(rf"({_NUMBER})\s*({_UNIT})?\s*", re.ASCII)
+_COUNTED: Final = re.compile(rf"{_NUMBER}|(?:{_NUMBER}\s*{_UNIT}\s*)+", re.ASCII)
 _CLOCK: Final = re.compile(rf"(?:(\d{{1,4}}):)?(\d{{1,4}}):({_NUMBER})", re.ASCII)
 _RANGE: Final = re.compile(r"\s*(?:-->|->|\.\.+|[-–—~→]|\bto\b)\s*")
 
-# A camera that goes on and comes back, never the same way twice in a row.
+# A camera that goes on and comes back, never the same way twice in a row; and what shows most of a still that is much
+# taller or wider than the video.
 _TOUR: Final[tuple[Motion, ...]] = ("zoom_in", "pan_right", "zoom_out", "pan_left", "zoom_in", "pan_up", "zoom_out")
+_DOWN: Final[tuple[Motion, ...]] = ("pan_down", "pan_up")
+_ACROSS: Final[tuple[Motion, ...]] = ("pan_right", "pan_left")
+_MUCH: Final = 1.25
 
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """A stored frame: its number, and when it begins, as its client wrote that."""
+    """A stored frame: its number, when it begins, as its client wrote that, and its width over its height if known."""
 
     frame_number: int
     timestamp: str
+    shape: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,67 +95,75 @@ def plan(  # noqa: PLR0913
     motion: Motion,
     transition: Transition,
     transition_seconds: float,
+    shape: float | None = None,
 ) -> list[Clip]:
     """Return one clip for each still, in their order, which together last `round(duration_seconds * fps)` frames.
 
     A clip begins where its still's timestamp says, the first one at 0, provided that all can be read and rise within
     the duration; else all are as long as one another. A transition takes half of the shorter of its two clips at most.
-    Raises `no_frames`, and `video_too_short` where there are more stills than output frames.
+    `auto` varies the motions, and suits them to stills that do not have the `shape` of the video, its width over its
+    height, where they are cut to it. Raises `no_frames`, and `video_too_short` where there are more stills than output
+    frames.
     """
-    if not stills:
-        raise AppError("no_frames")
-    total = round(duration_seconds * fps)
-    if total < len(stills):
-        needed = math.ceil(len(stills) / fps)
-        raise AppError(
-            "video_too_short",
-            f"{len(stills):,} frames need {needed} s at least at {fps} fps. Lengthen the video, raise `fps`, "
-            "or save fewer frames.",
-        )
-    starts = _starts(stills, duration_seconds, fps, total)
-    lengths = [end - start for start, end in pairwise([*starts, total])]
+    lengths = _lengths(stills, duration_seconds, fps)
+    starts = [0, *accumulate(lengths)]
     wanted = 0 if transition == "cut" else max(0, round(transition_seconds * fps))
     ends = wanted // 2 if transition == "fade" else 0
-    leads = [min(ends, lengths[0] // 2), *(min(wanted, shorter // 2) for shorter in map(min, pairwise(lengths)))]
-    motions = _motions(len(stills), motion)
+    leads = [min(ends, lengths[0] // 2), *(min(wanted, min(pair) // 2) for pair in pairwise(lengths)), 0]
+    motions = _suiting(stills, shape) if motion == "auto" else [motion] * len(stills)
     clips: list[Clip] = []
     previous = None
     for index, still in enumerate(stills):
-        shown = lengths[index] + (leads[index + 1] if index + 1 < len(stills) else 0)
-        lead = leads[index]
+        length, lead = lengths[index], leads[index]
+        shown = length + leads[index + 1]
         clips.append(
             Clip(
                 number=index + 1,
                 frame_number=still.frame_number,
                 start=starts[index],
-                length=lengths[index],
+                length=length,
                 motion=motions[index],
                 shown=shown,
                 transition=transition if lead else "cut",
                 transition_length=lead,
                 previous=previous if lead else None,
-                fade_out=min(ends, lengths[index] // 2) if index + 1 == len(stills) else 0,
+                fade_out=min(ends, length // 2) if index + 1 == len(stills) else 0,
             )
         )
-        previous = Predecessor(still.frame_number, motions[index], lengths[index], shown)
+        previous = Predecessor(still.frame_number, motions[index], length, shown)
     return clips
 
 
-def _starts(stills: Sequence[Still], duration_seconds: float, fps: int, total: int) -> list[int]:
-    """Return the first output frame of each still, at least one apart."""
-    count = len(stills)
+def _lengths(stills: Sequence[Still], duration_seconds: float, fps: int) -> list[int]:
+    """Return how many output frames each still gets, at least one."""
+    if not stills:
+        raise AppError("no_frames")
+    count, total = len(stills), round(duration_seconds * fps)
+    if total < count:
+        needed = math.ceil(count / fps)
+        raise AppError(
+            "video_too_short",
+            f"{count:,} frames need {needed} s at least at {fps} fps. Lengthen the video, raise `fps`, "
+            "or save fewer frames.",
+        )
     seconds = [parse_timestamp(still.timestamp) for still in stills]
     known = [second for second in seconds if second is not None]
-    if len(known) < count or known[-1] >= duration_seconds or any(b <= a for a, b in pairwise(known)):
-        return [total * index // count for index in range(count)]
-    starts = [0]
-    for index, second in enumerate(known[1:], start=1):
-        starts.append(min(max(round(second * fps), starts[-1] + 1), total - count + index))
-    return starts
+    if len(known) < count or known[-1] >= duration_seconds or any(later <= sooner for sooner, later in pairwise(known)):
+        starts = [total * index // count for index in range(count)]
+    else:
+        starts = [0]
+        for index, second in enumerate(known[1:], start=1):
+            starts.append(min(max(round(second * fps), starts[-1] + 1), total - count + index))
+    return [end - start for start, end in pairwise([*starts, total])]
 
 
-def _motions(count: int, motion: Motion) -> list[Motion]:
-    return [motion if motion != "auto" else _TOUR[index % len(_TOUR)] for index in range(count)]
+def _suiting(stills: Sequence[Still], shape: float | None) -> list[Motion]:
+    motions: list[Motion] = []
+    for index, still in enumerate(stills):
+        excess = still.shape / shape if still.shape and shape else 1
+        choices = _ACROSS if excess > _MUCH else _DOWN if excess < 1 / _MUCH else (_TOUR[index % len(_TOUR)], *_TOUR)
+        motions.append(next(choice for choice in choices if motions[-1:] != [choice]))
+    return motions
 
 
 def _seconds(text: str) -> float | None:
@@ -160,4 +173,7 @@ def _seconds(text: str) -> float | None:
         return hours * 3600 + minutes * 60 + seconds if seconds < 60 else None
     if not _COUNTED.fullmatch(text):
         return None
-    return sum(float(number.replace(",", ".")) * _UNITS[unit or ""] for number, unit in _PART.findall(text))
+    parts = (
+        (number.replace(",", "."), unit if unit == "ms" else unit[:1] or "s") for number, unit in _PART.findall(text)
+    )
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -12,6 +12,8 @@ from shared.identity import api_keys, tokens
 from shared.settings import settings
 from tests.client import Client
 
+Claims = Callable[..., dict[str, object]]
+
 
 @pytest.fixture
 def function_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
@@ -41,7 +43,7 @@ def keys(stack: Stack) -> Keys:
 
 
 @pytest.fixture
-def claims(stack: Stack) -> Callable[..., dict[str, object]]:
+def claims(stack: Stack) -> Claims:
     """Make the claims of a valid access token; keyword arguments replace some."""
 
     def make(**changed: object) -> dict[str, object]:
@@ -59,9 +61,7 @@ def claims(stack: Stack) -> Callable[..., dict[str, object]]:
 
 
 @pytest.fixture
-def new_user(
-    function_environment: pytest.MonkeyPatch, keys: Keys, claims: Callable[..., dict[str, object]]
-) -> Callable[[], User]:
+def new_user(function_environment: pytest.MonkeyPatch, keys: Keys, claims: Claims) -> Callable[[], User]:
     """Make signed-in users that nothing was stored for yet."""
 
     def make() -> User:

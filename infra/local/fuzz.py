@@ -1,6 +1,6 @@
-"""Damaged image files in great number, against the image pipeline: `make fuzz SECONDS=120`.
+"""Damaged files in great number, against all that decodes images and media: `make fuzz SECONDS=120`.
 
-Each must end in an image or a refusal, within 5 s and 600 MB. What does not is kept as a file.
+Each must end in an image, a clip, a soundtrack or a refusal, within 5 s and 600 MB. What does not is kept as a file.
 """
 
 import multiprocessing
@@ -15,21 +15,21 @@ from pathlib import Path
 from random import Random
 from threading import Lock, Thread
 
+from infra.local.fuzz_subjects import SUBJECTS, Subject
 from shared.errors import AppError
-from shared.images import optimise
 
 SECONDS_PER_FILE = 5
 _MEGABYTE = 1024 * 1024
 PEAK_BYTES = 600 * _MEGABYTE
 # A crash by want of memory beats a machine that swaps; address space is taken in larger pieces than memory.
 _ADDRESS_SPACE = 4096 * _MEGABYTE
-_FINE = "image"
 
 
 class Fuzzing:
     """Workers in processes of their own, so that a crash is noticed and survived."""
 
-    def __init__(self, seconds: float, seed: int, folder: Path) -> None:
+    def __init__(self, subject: Subject, seconds: float, seed: int, folder: Path) -> None:
+        self._subject = subject
         self.outcomes: Counter[str] = Counter()
         self.failures: list[Path] = []
         self._end, self._seed, self._folder = time.monotonic() + seconds, seed, folder
@@ -44,11 +44,9 @@ class Fuzzing:
             thread.join()
 
     def _feed(self, random: Random) -> None:
-        from tests.shared.image_mutations import mutated  # noqa: PLC0415 - makes its seeds, which workers do without
-
-        worker = _Worker()
+        worker = _Worker(self._subject)
         while time.monotonic() < self._end:
-            data = mutated(random)
+            data = self._subject.damaged(random)
             outcome = worker.outcome(data)
             with self._lock:
                 self.outcomes[outcome] += 1
@@ -57,15 +55,15 @@ class Fuzzing:
                     self.failures[-1].write_bytes(data)
             if is_failure(outcome):
                 worker.stop()
-                worker = _Worker()
+                worker = _Worker(self._subject)
         worker.stop()
 
 
 class _Worker:
-    def __init__(self) -> None:
+    def __init__(self, subject: Subject) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, subject), daemon=True)
         self._process.start()
         theirs.close()
         self._pipe.recv()
@@ -87,7 +85,7 @@ class _Worker:
 
 
 def is_failure(outcome: str) -> bool:
-    """Tell whether an outcome is neither an image nor a refusal."""
+    """Tell whether an outcome is neither something made nor a refusal."""
     return outcome.startswith(("crash", "timeout", "memory", "error"))
 
 
@@ -100,31 +98,34 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _work(pipe: Connection) -> None:
+def _work(pipe: Connection, subject: Subject) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     # The decoders' remarks on what they meet.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     pipe.send("ready")
     while True:
-        outcome = _outcome(pipe.recv_bytes())
+        outcome = _outcome(subject, pipe.recv_bytes())
         pipe.send("memory" if peak_bytes() > PEAK_BYTES else outcome)
 
 
-def _outcome(data: bytes) -> str:
+def _outcome(subject: Subject, data: bytes) -> str:
     try:
-        optimise(data)
+        return subject.judged(data)
     except AppError as error:
         return error.code if error.status < 500 else f"error {error.code}"
     except Exception as error:
         return f"error {type(error).__name__}"
-    return _FINE
 
 
 def main() -> int:
     """Print how many files ended in what; fail where one ended badly."""
-    seconds, seed = float(os.environ.get("SECONDS", "120")), time.time_ns()
-    fuzzing = Fuzzing(seconds, seed, Path(tempfile.mkdtemp(prefix="videomaker-fuzz-")))
-    print(f"Damaging image files for {seconds:g} s, seed {seed} …")
+    seconds = float(os.environ.get("SECONDS", "120")) / len(SUBJECTS)
+    return max(_fuzzed(subject, seconds, time.time_ns()) for subject in SUBJECTS)
+
+
+def _fuzzed(subject: Subject, seconds: float, seed: int) -> int:
+    fuzzing = Fuzzing(subject, seconds, seed, Path(tempfile.mkdtemp(prefix="videomaker-fuzz-")))
+    print(f"Damaging {subject.name} for {seconds:g} s, seed {seed} …")
     fuzzing.run(workers=2)
     for outcome, count in fuzzing.outcomes.most_common():
         print(f"{count:8,} {outcome}")

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from infra.local.state import TOP
-from infra.package import elf, pruning
+from infra.package import certificates, elf, pruning
 from infra.package.cache import cached
 from infra.package.target import UV, PackagingError, Target
 
@@ -24,6 +24,7 @@ COMPILER: Final = Path(__file__).with_name("bytecode.py")
 
 # Published as source only. They are pure Python where no compiler finds what else they could be built with.
 _SOURCE_ONLY: Final = ("pyvips",)
+_AUTHORITIES: Final = "certifi/cacert.pem"
 _INDEX: Final = "index.json"
 
 
@@ -112,6 +113,9 @@ def _build(target: Target, wanted: list[str], folder: Path) -> None:
         if target.architecture and elf.machine(path) != target.architecture:
             raise PackagingError(f"{path.relative_to(site)} is not for {target.architecture}.")
         elf.strip(path)
+    if (certifi := canonicalize_name("certifi")) in files:
+        names = certificates.write((site / _AUTHORITIES).read_text(), site / certificates.FOLDER)
+        files[certifi] += [f"{certificates.FOLDER}/{name}" for name in names]
     compile_tree(target, site, sourceless=True)
     index: dict[str, Any] = {
         "distributions": {

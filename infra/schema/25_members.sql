@@ -110,14 +110,30 @@ end $$;
 comment on function private.editable_sessions() is 'The sessions that the caller may change: its own, and those it is an editor of.';
 
 create or replace function private.role_in(p_session_id text) returns text
-language sql stable security definer set search_path = '' as $$
-  select 'owner' from public.video_sessions s
-  where s.session_id = p_session_id and s.user_id = (select auth.uid())::text
-  union all
-  select m.role from public.session_members m
-  where m.session_id = p_session_id and m.user_id = (select auth.uid())::text and m.status = 'accepted'
-$$;
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  caller constant text := (select auth.uid())::text;
+begin
+  return coalesce(
+    (select 'owner' from public.video_sessions s where s.session_id = p_session_id and s.user_id = caller),
+    (select m.role from public.session_members m
+     where m.session_id = p_session_id and m.user_id = caller and m.status = 'accepted'));
+end $$;
 comment on function private.role_in(text) is 'What the caller is in a session: owner, editor or viewer; null for all others.';
+
+create or replace function private.check_editable(p_session_id text, p_code text) returns void
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  caller_role constant text := private.role_in(p_session_id);
+begin
+  if caller_role is null then
+    raise exception using errcode = 'PT404', message = p_code;
+  elsif caller_role = 'viewer' then
+    raise exception using errcode = 'PT403', message = 'forbidden';
+  end if;
+end $$;
+comment on function private.check_editable(text, text) is
+  'Raises `forbidden` where the caller may read the session and not change it, and this code where it may do neither.';
 
 create or replace function public.caller_role(session public.video_sessions) returns text
 language sql stable security invoker set search_path = '' as $$
@@ -144,7 +160,8 @@ comment on function private.caller_email() is
 revoke execute on all functions in schema private from public, anon;
 grant execute on function
   private.owned_sessions(), private.shared_sessions(text[]), private.readable_sessions(),
-  private.editable_sessions(), private.role_in(text), private.caller_email() to authenticated, service_role;
+  private.editable_sessions(), private.role_in(text), private.check_editable(text, text),
+  private.caller_email() to authenticated, service_role;
 
 drop policy if exists "Owners can read their sessions" on public.video_sessions;
 drop policy if exists "Members can read their sessions" on public.video_sessions;

@@ -73,39 +73,13 @@ alter table public.video_frames drop constraint if exists video_frames_image_url
 alter table public.video_frames add constraint video_frames_image_url_check
   check (length(image_url) <= 2048 and image_url !~* '^data:') not valid;
 
-create or replace function private.can_read_file(path text) returns boolean
-language sql stable security definer set search_path = '' as $$
-  select exists (
-    select from public.video_frames f
-    where path in (f.image_path, f.thumbnail_path)
-      and (
-        exists (
-          select from public.video_sessions s
-          where s.session_id = f.session_id and s.user_id = (select auth.uid())::text)
-        or exists (
-          select from public.session_members m
-          where m.session_id = f.session_id and m.user_id = (select auth.uid())::text and m.status = 'accepted')))
-$$;
-comment on function private.can_read_file(text) is 'Whether the file belongs to a session that the caller can read.';
-
-create or replace function private.is_given_away(path text) returns boolean
-language sql stable security definer set search_path = '' as $$
-  select exists (
-    select from public.video_frames f join public.session_members m using (session_id)
-    where path in (f.image_path, f.thumbnail_path, f.clip_path)
-      and m.user_id = (select auth.uid())::text
-      and m.has_edited and (m.status, m.role) <> ('accepted', 'editor'))
-$$;
-comment on function private.is_given_away(text) is
-  'Whether the file belongs to a session that the caller was an editor of and is no longer. It lies in the caller''s folder '
-  'still, but what it shows is the session''s.';
-
 create or replace function private.may_use_image(path text) returns boolean
-language sql stable security definer set search_path = '' as $$
-  select path is not null
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return path is not null
     and path !~ '(^|/)\.{0,2}(/|$)'
-    and (split_part(path, '/', 1) in ((select auth.uid())::text, 'guests') or private.can_read_file(path))
-$$;
+    and (split_part(path, '/', 1) in ((select auth.uid())::text, 'guests') or private.can_read_file(path));
+end $$;
 comment on function private.may_use_image(text) is
   'Whether the caller may put this object of the media bucket into a session: it lies in its own folder, among the '
   'guests'' (whose names are secrets of 128 bits), or in a session that the caller can read. Without this rule, '
@@ -130,9 +104,7 @@ comment on function private.image_facts(text[]) is
   'What is known of stored images. The owner of a file can write its user_metadata, so every field is checked.';
 
 revoke execute on all functions in schema private from public, anon;
-grant execute on function
-  private.may_use_image(text), private.can_read_file(text), private.is_given_away(text), private.image_facts(text[])
-  to authenticated, service_role;
+grant execute on function private.may_use_image(text), private.image_facts(text[]) to authenticated, service_role;
 
 alter table public.video_frames enable row level security;
 revoke all on public.video_frames from anon, authenticated;

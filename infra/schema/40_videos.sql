@@ -144,8 +144,10 @@ grant all on public.final_videos, public.video_clips to service_role;
 grant usage on sequence public.final_videos_id_seq, public.video_clips_id_seq to service_role;
 
 drop policy if exists "Owners can read the videos of their sessions" on public.final_videos;
-create policy "Owners can read the videos of their sessions" on public.final_videos
+drop policy if exists "Members can read the videos of their sessions" on public.final_videos;
+create policy "Members can read the videos of their sessions" on public.final_videos
   for select to authenticated using (session_id in (select private.readable_sessions()));
 drop policy if exists "Owners can read the clips of their sessions" on public.video_clips;
-create policy "Owners can read the clips of their sessions" on public.video_clips
+drop policy if exists "Members can read the clips of their sessions" on public.video_clips;
+create policy "Members can read the clips of their sessions" on public.video_clips
   for select to authenticated using (session_id in (select private.readable_sessions()));

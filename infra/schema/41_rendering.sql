@@ -139,19 +139,6 @@ comment on function private.messages_of(integer) is 'For which clips of a video,
 
 -- For the people of a session.
 
-create or replace function private.check_editable(p_session_id text, p_code text) returns void
-language plpgsql stable security definer set search_path = '' as $$
-begin
-  if p_session_id in (select private.editable_sessions()) then
-    return;
-  elsif p_session_id in (select private.readable_sessions()) then
-    raise exception using errcode = 'PT403', message = 'forbidden';
-  end if;
-  raise exception using errcode = 'PT404', message = p_code;
-end $$;
-comment on function private.check_editable(text, text) is
-  'Raises `forbidden` where the caller may read the session and not change it, and this code where it may do neither.';
-
 create or replace function private.start_video(
   p_session_id text, p_version integer, p_video jsonb, p_clips jsonb, p_dry_run boolean, p_idempotency_key text,
   p_request_hash text)

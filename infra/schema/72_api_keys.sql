@@ -45,11 +45,12 @@ language sql stable security definer set search_path = '' as $$
     where k.prefix = (select auth.jwt()) -> 'app_metadata' ->> 'key'
       and k.user_id = (select auth.uid())::text
       and (k.expires_at is null or k.expires_at > now())
+      and not exists (select from auth.users u where u.id = (select auth.uid()) and u.banned_until > now())
       and k.scopes && p_scopes)
 $$;
 comment on function private.key_may(text[]) is
-  'Whether the API key that acts here was neither revoked nor has expired, and has one of these scopes. True for '
-  'callers that are no API keys.';
+  'Whether the API key that acts here was neither revoked nor has expired, its owner is not banned, and it has one of '
+  'these scopes. True for callers that are no API keys.';
 
 create or replace function private.check_key_scope() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -121,6 +122,21 @@ insert into private.quotas (name, amount) values ('api_keys', 50) on conflict do
 create or replace trigger api_keys_check_quota after insert on public.api_keys
   referencing new table as issued for each statement execute function private.check_key_quota();
 
+create or replace function private.forget_api_keys() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from public.api_keys where user_id = old.id::text;
+  return null;
+end $$;
+comment on function private.forget_api_keys() is 'Trigger: no API key acts for a user who was deleted.';
+do $$
+begin
+  create or replace trigger videomaker_forget_api_keys after delete on auth.users
+    for each row execute function private.forget_api_keys();
+exception when insufficient_privilege then
+  raise warning 'API keys of deleted users stay valid: %. Revoke them, or delete accounts by history first.', sqlerrm;
+end $$;
+
 create or replace function private.find_api_key() returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -133,7 +149,8 @@ begin
     select * into known from public.api_keys where prefix = claims ->> 'key';
   end if;
   if sha256(convert_to(known.key_hash || salt, 'UTF8'))
-     is distinct from sha256(convert_to(claims ->> 'hash' || salt, 'UTF8')) or known.id is null then
+     is distinct from sha256(convert_to(claims ->> 'hash' || salt, 'UTF8')) or known.id is null
+     or exists (select from auth.users u where u.id = known.user_id::uuid and u.banned_until > now()) then
     raise exception using errcode = 'PT401', message = 'invalid_api_key';
   elsif known.expires_at <= now() then
     raise exception using errcode = 'PT401', message = 'api_key_expired';

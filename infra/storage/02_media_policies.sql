@@ -12,7 +12,6 @@ create policy "Callers can read their files and those of their sessions" on stor
       (storage.foldername(name))[1] = (select auth.uid())::text
       or owner_id = (select auth.uid())::text
       or private.can_read_file(name)
-      or private.can_read_video_file(name)
       or name in (select private.shared_files())));
 
 drop policy if exists "Callers can add files to their folder" on storage.objects;

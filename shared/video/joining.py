@@ -54,38 +54,50 @@ def join(clips: Sequence[Path], path: Path, *, fps: int, soundtrack: Path | None
                 source = stack.enter_context(av.open(str(soundtrack)))
                 tracks.append(_copied(source, container.add_stream_from_template(source.streams.audio[0])))
             for _, packet in merge(*tracks, key=itemgetter(0)):
-                container.mux_one(packet)
+                _write(container, packet, film)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     return Joined(film.frames, film.frames / fps, film.width, film.height, path.stat().st_size)
 
 
+def _write(container: OutputContainer, packet: "Packet[VideoStream] | Packet[AudioStream]", film: "_Film") -> None:
+    try:
+        container.mux_one(packet)
+    except FFmpegError as error:
+        if isinstance(error, OSError):
+            raise  # the disk's fault
+        raise AppError("clip_damaged", extra={"clipNumber": film.number}) from error
+
+
 class _Film:
     """The clips' packets, timed anew: one frame after the other at the rate, whichever clip they are of."""
 
     def __init__(self, clips: Sequence[Path], fps: int, container: OutputContainer) -> None:
-        self._clips, self.frames = clips, 0
+        self._clips, self.frames, self.number = clips, 0, 1
         with _opened(1, clips[0]) as file:
             first = first_video(file)
+            if first.codec_context.name != "h264" or first.average_rate != fps:
+                raise AppError("clip_mismatch", extra={"clipNumber": 1})
             self.width, self.height = first.width, first.height
             self._encoding, self._depth = _encoding(first), first.codec_context.reorder_depth
             self._stream = container.add_stream_from_template(first)
             self._stream.time_base = self._clock = _clock(first)
             step = 1 / (fps * self._clock)
-            if step.denominator != 1 or first.average_rate != fps:
+            if step.denominator != 1:
                 raise AppError("clip_mismatch", extra={"clipNumber": 1})
             self._step = step.numerator
 
     def packets(self) -> Iterator[Timed]:
         """Yield each with the second at which it is to be decoded."""
         for number, clip in enumerate(self._clips, start=1):
+            self.number = number
             with _opened(number, clip) as file:
                 if _encoding(first_video(file)) != self._encoding:
-                    raise AppError("clip_mismatch", extra={"clipNumber": number})
-                yield from self._timed(number, file)
+                    raise AppError("clip_mismatch", extra={"clipNumber": self.number})
+                yield from self._timed(file)
 
-    def _timed(self, number: int, file: InputContainer) -> Iterator[Timed]:
+    def _timed(self, file: InputContainer) -> Iterator[Timed]:
         source = first_video(file)
         places: list[int] = []
         tick, start = float(self._clock), self.frames
@@ -95,7 +107,7 @@ class _Film:
             place, off = divmod(packet.pts, self._step)
             early = place < len(places) - self._depth
             if off or early or not (places or packet.is_keyframe):
-                raise AppError("clip_damaged", extra={"clipNumber": number})
+                raise AppError("clip_damaged", extra={"clipNumber": self.number})
             places.append(place)
             packet.pts = (start + place) * self._step
             packet.dts = (self.frames - self._depth) * self._step
@@ -103,7 +115,7 @@ class _Film:
             self.frames += 1
             yield packet.dts * tick, packet
         if sorted(places) != list(range(source.frames)):
-            raise AppError("clip_damaged", extra={"clipNumber": number})
+            raise AppError("clip_damaged", extra={"clipNumber": self.number})
 
 
 @contextmanager

@@ -11,29 +11,30 @@ from typing import Final
 _CONTAINERS: Final = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 _DEEPEST: Final = 6
 _COUNTS: Final = {b"stsz": 8, b"stz2": 8, b"trun": 4}  # where in its box the count lies
+_DATA_HANDLERS: Final = {b"url ", b"alis"}  # which tell where a track's bytes are, not what they are
 _LEAF_BYTES: Final = 16
+_MOST_BOXES: Final = 100_000
 
 
 def claims_more(path: Path, samples: int) -> bool:
-    """Tell whether the file claims more than so many samples in all, each of its boxes counted as one.
+    """Tell whether the file claims more than so many samples in all, or has more boxes than any that is meant well.
 
     Tracks of uncompressed sound, whose samples last one tick, count for nothing: no table is made of them.
     """
     total = track = 0
     sound = ticks = False
     with path.open("rb") as file:
-        for kind, body in _boxes(file, 0, path.stat().st_size):
-            total += 1
+        for number, (kind, body) in enumerate(_boxes(file, 0, path.stat().st_size)):
             if kind in {b"trak", b"moof"}:
                 total += 0 if sound and ticks else track
                 track, sound, ticks = 0, False, False
-            elif kind == b"hdlr":
+            elif kind == b"hdlr" and body[8:12] not in _DATA_HANDLERS:
                 sound = body[8:12] == b"soun"
             elif kind == b"stts":
                 ticks = body[4:8] == body[12:16] == b"\0\0\0\1"
             elif kind in _COUNTS:
                 track += int.from_bytes(body[_COUNTS[kind] :][:4])
-            if total > samples:
+            if total > samples or number >= _MOST_BOXES:
                 return True
     return total + (0 if sound and ticks else track) > samples
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -97,7 +98,7 @@ def _pieces(shots: Sequence[_Shot]) -> Sequence[tuple[float, int]]:
 
 def _piece(file: InputContainer, stream: VideoStream, start: float, count: int) -> Iterator[Image.Image]:
     scale = min(1, _SIDE / max(stream.width, stream.height))
-    size = round(stream.width * scale), round(stream.height * scale)
+    size = max(1, round(stream.width * scale)), max(1, round(stream.height * scale))
     shown = 0
     for frame in _frames(file, stream, start):
         if frame.time >= start + shown / _RATE:
@@ -109,7 +110,8 @@ def _piece(file: InputContainer, stream: VideoStream, start: float, count: int) 
 
 def _frames(file: InputContainer, stream: VideoStream, start: float) -> Iterator[VideoFrame]:
     """Yield the frames from this second on, but for those that are damaged."""
-    file.seek(round(start / float(stream.time_base or 1)), stream=stream)
+    with suppress(FFmpegError):  # without an index it is read from the beginning
+        file.seek(round(start / float(stream.time_base or 1)), stream=stream)
     packets = file.demux(stream)
     while True:
         try:

@@ -26,6 +26,8 @@ _OPENING: Final = {
     "probesize": "5000000",
     "analyzeduration": "5000000",
 }
+# In search of what a file is, frames are decoded: a larger bound tells those that are too large from the damaged ones.
+_SEARCHING: Final = {"max_pixels": str(7680 * 4320)}
 _DECODING: Final = {"max_pixels": str(MAX_PIXELS), "max_samples": str(1 << 20)}
 
 _Stream = TypeVar("_Stream", AudioStream, VideoStream)
@@ -41,7 +43,7 @@ def open_untrusted(path: Path) -> Iterator[InputContainer]:
         raise AppError("media_too_large")
     try:
         container = av.open(
-            f"file:{path}", "r", options=_DECODING, container_options=_OPENING, metadata_errors="replace"
+            f"file:{path}", "r", options=_SEARCHING, container_options=_OPENING, metadata_errors="replace"
         )
     except (FFmpegError, ValueError) as error:
         raise AppError("not_media") from error

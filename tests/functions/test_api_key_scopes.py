@@ -74,6 +74,9 @@ ENDPOINTS = [
         404,
         body={"sessionId": "absent", "clips": [{"frameNumber": 1, "uploadId": ABSENT}]},
     ),
+    Endpoint("batch", "POST", "render", body={"items": [{"sessionId": "absent"}], "dryRun": True}),
+    Endpoint("batch", "GET", "read"),
+    Endpoint("batch", "DELETE", "render", 404, query={"batchId": ABSENT}),
     Endpoint("history", "GET", "read"),
     Endpoint("history", "GET", "read", query={"export": "{session}"}),
     Endpoint("history", "DELETE", "write", 404, query={"sessionId": "absent"}),
@@ -158,7 +161,7 @@ def test_no_key_can_delete_the_account_that_it_acts_for(alice: User, stored: Jso
 
 @pytest.fixture(params=["in postgres", "in redis", "not"])
 def requests_are_counted(request: pytest.FixtureRequest, function_environment: pytest.MonkeyPatch) -> None:
-    """Run the test with each way of limiting rates, on which it must not depend what a key may do."""
+    """Run the test with each way of limiting rates, which must make no difference to what a key may do."""
     if request.param == "in redis":
         request.getfixturevalue("counted_in_redis")
     elif request.param == "not":

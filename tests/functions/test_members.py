@@ -17,7 +17,7 @@ from shared.settings import settings
 from tests.bucket import Bucket
 from tests.client import Answer, Client
 from tests.membership import accept, invite, join, people
-from tests.people import User
+from tests.people import Claims, User
 from tests.storyboards import frame, image_url, png, storyboard, with_frames
 
 Database = psycopg.Connection[Any]
@@ -150,7 +150,7 @@ def test_nobody_invites_itself(alice: User, session_id: str) -> None:
 
 
 def test_an_owner_cannot_accept_an_invitation_to_another_of_its_addresses(
-    alice: User, session_id: str, keys: Keys, claims: Callable[..., dict[str, object]]
+    alice: User, session_id: str, keys: Keys, claims: Claims
 ) -> None:
     member_id = invite(alice, session_id, "second@example.com").json["member"]["memberId"]
     later = User(alice.subject, keys.sign(claims(sub=alice.subject, email="second@example.com")))
@@ -158,7 +158,7 @@ def test_an_owner_cannot_accept_an_invitation_to_another_of_its_addresses(
 
 
 def test_a_member_with_a_second_invitation_takes_the_later_role(
-    alice: User, bob: User, session_id: str, keys: Keys, claims: Callable[..., dict[str, object]]
+    alice: User, bob: User, session_id: str, keys: Keys, claims: Claims
 ) -> None:
     join(alice, session_id, bob, "viewer")
     member_id = invite(alice, session_id, "bob@example.org", "editor").json["member"]["memberId"]
@@ -344,7 +344,7 @@ def test_guests_neither_invite_nor_join(guest: Client, session_id: str) -> None:
 
 
 def test_users_of_supabases_anonymous_sign_in_are_guests_too(
-    alice: User, session_id: str, keys: Keys, claims: Callable[..., dict[str, object]], function_environment: object
+    alice: User, session_id: str, keys: Keys, claims: Claims, function_environment: object
 ) -> None:
     subject = str(uuid.uuid4())
     anonymous = User(subject, keys.sign(claims(sub=subject, is_anonymous=True, email="x@example.com")), "x@example.com")

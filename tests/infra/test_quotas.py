@@ -12,11 +12,12 @@ import psycopg
 import pytest
 from postgrest import APIError
 
+from functions.maintenance.handler import handler as maintenance
 from infra.local.stack import Stack
 from shared import upstream
 from shared.settings import settings
 from tests.bucket import Bucket
-from tests.client import Client
+from tests.client import Client, Context, run_handler
 from tests.people import User
 from tests.storyboards import frame, png, storyboard, with_frames
 
@@ -312,3 +313,31 @@ def test_the_answer_says_until_when_to_wait() -> None:
     error = upstream._database_error(APIError({"code": "PT403", "message": "quota_exceeded", "details": details}))
     assert (error.status, error.code, error.retry_after) == (403, "quota_exceeded", 77)
     assert error.extra == {"quota": "renders_per_month", "amount": 5, "resetsAt": "2030-01-01"}
+
+
+def test_what_was_counted_long_ago_is_forgotten(renderings: Renderings, alice: User, database: Database) -> None:
+    alice.read("nothing")
+    stored(database, alice.subject)
+    renderings.start()
+    tables = ("rate_buckets", "storage_counts", "render_usage")
+    kept = "select " + ", ".join(
+        f"(select count(*) from private.{table} where {column} like '%%' || %s || '%%')"
+        for table, column in zip(tables, ("name", "user_id", "user_id"), strict=True)
+    )
+
+    def counts() -> Any:
+        return database.execute(kept, [alice.subject] * 3).fetchone()
+
+    database.execute("update private.rate_buckets set full_at = (extract(epoch from now()) + 60) * 1000000")
+    context = Context(seconds=300)
+    before = counts()
+    assert min(before) > 0
+    run_handler(maintenance, {}, context)
+    assert counts() == before
+    database.execute("update private.rate_buckets set full_at = 0")
+    database.execute("update private.storage_counts set counted_at = now() - interval '2 days'")
+    database.execute("update private.render_usage set created_at = now() - interval '3 months'")
+    assert run_handler(maintenance, {"dryRun": True}, context)["forgottenCounts"] >= sum(before)
+    assert counts() == before
+    run_handler(maintenance, {}, context)
+    assert counts() == (0, 0, 0)

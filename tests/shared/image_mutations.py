@@ -1,10 +1,10 @@
-"""Image files damaged at random, as decoders meet them from people who mean harm."""
+"""Image files damaged at random."""
 
 import struct
 import zlib
-from collections.abc import Callable
 from random import Random
 
+from tests.shared.damage import damaged
 from tests.shared.image_files import (
     FORMATS,
     chunk,
@@ -37,50 +37,10 @@ SEEDS = [
 ]
 
 
-Damage = Callable[[Random, bytes, int], bytes]
-
-_EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 16_000, 65_500, 0x7FFFFFFF, 0xFFFFFFFF)
-
-
 def mutated(random: Random) -> bytes:
-    """Return a file with one to four places damaged; half of the PNGs get checksums that fit again."""
-    data = random.choice(SEEDS)
-    for _ in range(random.randint(1, 4)):
-        # Most of what a decoder can stumble over stands in the header.
-        place = int(random.random() ** 2 * len(data))
-        data = random.choice(_DAMAGES)(random, data, place) or b"\0"
+    """Return a damaged image file; half of the PNGs get checksums that fit again."""
+    data = damaged(random, SEEDS)
     return _mended(data) if random.random() < 0.5 else data
-
-
-def _flip(random: Random, data: bytes, at: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ random.randint(1, 255)]) + data[at + 1 :]
-
-
-def _cut(random: Random, data: bytes, at: int) -> bytes:
-    return data[:at] + data[at + random.randint(1, 255) :]
-
-
-def _repeat(random: Random, data: bytes, at: int) -> bytes:
-    return data[: at + random.randint(1, 255)] + data[at:]
-
-
-def _end(_: Random, data: bytes, at: int) -> bytes:
-    return data[: len(data) - at]
-
-
-def _edge(random: Random, data: bytes, at: int) -> bytes:
-    width = random.choice((1, 2, 4))
-    number = random.choice(_EDGES) & (1 << 8 * width) - 1
-    return data[:at] + number.to_bytes(width, random.choice(("big", "little"))) + data[at + width :]
-
-
-def _splice(random: Random, data: bytes, at: int) -> bytes:
-    other = random.choice(SEEDS)
-    start = random.randrange(len(other))
-    return data[:at] + other[start : start + random.randint(1, 2000)] + data[at:]
-
-
-_DAMAGES: tuple[Damage, ...] = (_flip, _flip, _edge, _edge, _cut, _repeat, _end, _splice)
 
 
 def _mended(data: bytes) -> bytes:

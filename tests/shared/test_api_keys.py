@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from supabase import create_client
 
 from infra.local.keys import Keys, _load
 from infra.local.stack import Stack
@@ -91,6 +92,23 @@ def test_a_key_expires_in_a_process_that_knows_it(
     assert key.read("nothing").code == "session_not_found"
     monkeypatch.setattr(time, "time", later.timestamp)
     assert key.read("nothing").code == "api_key_expired"
+
+
+def test_a_key_ends_with_its_owner(stack: Stack, keys: Keys, database: Database, new_user: Any) -> None:
+    admin = create_client(stack.info["supabaseUrl"], keys.service_key).auth.admin
+    for is_known in (True, False):
+        session = create_client(stack.info["supabaseUrl"], keys.anon_key).auth.sign_in_anonymously().session
+        assert session
+        key = program(User(session.user.id, session.access_token))
+        assert key.read("nothing").code == "session_not_found"
+        banned = "update auth.users set banned_until = now() + %s * interval '1 hour' where id = %s"
+        for hours, code in ((1, "invalid_api_key"), (-1, "session_not_found")):
+            database.execute(banned, (hours, session.user.id))
+            if not is_known:
+                api_keys._known.clear()
+            assert key.read("nothing").code == code
+        admin.delete_user(session.user.id)
+        assert key.read("nothing").code == "invalid_api_key"
 
 
 def test_the_last_use_is_noted_once_a_minute(alice: User, database: Database) -> None:
