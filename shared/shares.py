@@ -58,7 +58,7 @@ def sealed(password: str) -> str:
 
 
 def _keyed(purpose: str, text: str) -> bytes:
-    secret = settings().jwt_secret
+    secret = settings().jwt_secret or settings().signing_key
     if not secret:
-        raise AppError("not_configured", "SUPABASE_JWT_SECRET is not set.")
+        raise AppError("not_configured", "SUPABASE_JWT_SECRET or SUPABASE_SIGNING_KEY must be set.")
     return hmac.new(secret.encode(), f"{purpose}:{text}".encode(), hashlib.sha256).digest()

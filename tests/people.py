@@ -1,12 +1,15 @@
 """Fixtures: who calls the functions, which run in this process, against the embedded stack."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from jwt.algorithms import ECAlgorithm
 
-from infra.local.keys import Keys
+from infra.local.keys import Keys, _load
 from infra.local.stack import Stack
 from shared.identity import api_keys, tokens
 from shared.settings import settings
@@ -58,6 +61,16 @@ def claims(stack: Stack) -> Claims:
         } | changed
 
     return make
+
+
+@pytest.fixture
+def signing_key(keys: Keys, function_environment: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Give the functions the project's own ES256 key, as one that was imported, and no legacy secret."""
+    jwk = {**ECAlgorithm.to_jwk(_load(keys.es256_private_pem), as_dict=True), "kid": keys.kid, "alg": "ES256"}
+    function_environment.setenv("SUPABASE_SIGNING_KEY", json.dumps(jwk))
+    function_environment.delenv("SUPABASE_JWT_SECRET")
+    settings.cache_clear()
+    return jwk
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The page behind a share link: a player for people without an account, and what link previews read."""
 
 import hashlib
-import ipaddress
 import re
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +11,7 @@ from mangum import Mangum
 
 from functions.watch.pages import View, embedding, headers, notice_page, password_page, video_page
 from shared.errors import AppError
-from shared.identity import share_visitor
+from shared.identity import address_of, share_visitor
 from shared.observability import log
 from shared.settings import settings
 from shared.shares import is_token, key_hash, password_key, token_hash
@@ -86,7 +85,7 @@ def oembed(
     view = _look(request, token, None, counts=False)
     if view.state != "shown":
         raise AppError(REFUSALS[view.state])
-    return JSONResponse(embedding(view, _address(request, token), maxwidth, maxheight), headers=headers())
+    return JSONResponse(embedding(view, _url(request, token), maxwidth, maxheight), headers=headers())
 
 
 @app.head("/{path:path}", include_in_schema=False)
@@ -102,12 +101,13 @@ def _look(request: Request, token: str, key: str | None, *, counts: bool) -> Vie
         return View("missing")
     agent = request.headers.get("user-agent", "")
     counts = counts and request.method == "GET" and not PREVIEW.search(agent)
-    visit = {
-        "p_viewer": _digest(token, _origin(request), agent) if counts else None,
-        "p_address": _digest(token, _network(request)),
-        "p_password_hash": key_hash(key) if key else None,
-    }
     try:
+        address = address_of(request)
+        visit = {
+            "p_viewer": _digest(token, address, agent) if counts else None,
+            "p_address": _digest(token, address),
+            "p_password_hash": key_hash(key) if key else None,
+        }
         access = share_visitor(token_hash(token))
         facts: dict[str, Any] = access.rpc("open_share", visit) or {"state": "missing"}
         view = View(facts["state"], facts, access.urls(_paths(facts)).by_path)
@@ -123,10 +123,10 @@ def _page(request: Request, token: str, view: View, *, embedded: bool = False) -
     media = ""
     if view.state == "shown":
         media = "{0.scheme}://{0.netloc}".format(urlsplit(settings().supabase_url))
-        status, text = 200, video_page(view, _address(request, token), embedded=embedded)
+        status, text = 200, video_page(view, _url(request, token), embedded=embedded)
     elif view.state in ("password_required", "wrong_password"):
         wrong = view.state == "wrong_password"
-        status, text = password_page(_address(request, token), wrong=wrong, embedded=embedded)
+        status, text = password_page(_url(request, token), wrong=wrong, embedded=embedded)
     else:
         status, text = notice_page(view.state)
     wait = view.facts.get("retry_after")
@@ -134,7 +134,7 @@ def _page(request: Request, token: str, view: View, *, embedded: bool = False) -
     return HTMLResponse(text, status, headers={**headers(media, embedded=embedded), **later})
 
 
-def _address(request: Request, token: str) -> str:
+def _url(request: Request, token: str) -> str:
     """Return the public address of the page."""
     return f"{settings().watch_url or str(request.base_url).rstrip('/')}/{token}"
 
@@ -143,25 +143,6 @@ def _paths(facts: dict[str, Any]) -> list[str]:
     video = facts.get("video") or {}
     paths = [video.get(name) for name in ("path", "poster", "captions")]
     return [path for path in (*paths, *(one["path"] for one in facts.get("frames", []))) if path]
-
-
-def _origin(request: Request) -> str:
-    """Return where a viewer comes from. A proxy's word is taken for it: a lie can only cost the liar a view."""
-    forwarded = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
-    return forwarded or _host(request)
-
-
-def _network(request: Request) -> str:
-    """Return where passwords are tried from, as Lambda itself saw it; of IPv6 the /64 that one customer has."""
-    try:
-        address = ipaddress.ip_address(_host(request))
-    except ValueError:
-        return ""
-    return str(ipaddress.ip_network((address, 64), strict=False) if address.version == 6 else address)
-
-
-def _host(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def _digest(token: str, *parts: str) -> str:

@@ -113,7 +113,7 @@ def credentials(
 ) -> Credentials:
     """Return the request's credentials, not judged yet."""
     work: Work = "read" if request.method in ("GET", "HEAD") else "write"
-    return Credentials(authorization, x_api_key, work=work, address=_address(request))
+    return Credentials(authorization, x_api_key, work=work, address=address_of(request))
 
 
 RequestCredentials = Annotated[Credentials, Depends(credentials)]
@@ -171,7 +171,7 @@ def _digest(text: str) -> bytes:
     return hmac.new((settings().guest_secret or "").encode(), text.encode(), hashlib.sha256).digest()
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
     """Return where the request comes from, of IPv6 the network that one household or machine has for itself."""
     source = request.client.host if request.client else ""
     proxies = settings().trusted_proxies

@@ -16,7 +16,7 @@ from shared import shares
 from shared.settings import settings
 from tests.client import Client, JsonObject, in_parallel
 from tests.people import User
-from tests.sharing import Studio
+from tests.sharing import Studio, Viewer
 
 Database = psycopg.Connection[Any]
 
@@ -258,6 +258,15 @@ def test_links_go_with_their_session(studio: Studio, database: Database) -> None
     share = studio.shared_video()
     database.execute("delete from public.video_sessions where session_id = %s", (share["sessionId"],))
     assert studio.user.delete("share", shareId=share["shareId"]).code == "share_not_found"
+
+
+@pytest.mark.usefixtures("signing_key")
+def test_links_are_made_and_opened_where_the_projects_own_key_signs_tokens(studio: Studio, viewer: Viewer) -> None:
+    body = {"sessionId": studio.session()}
+    key = str(uuid.uuid4())
+    share, again = (studio.user.post("share", body, Idempotency_Key=key).json for _ in range(2))
+    assert share == again
+    assert viewer.open(share).status == 200
 
 
 def test_without_an_address_of_watch_no_link_is_made(studio: Studio, function_environment: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from functions.maintenance.handler import handler as maintenance
+from shared.settings import settings
 from tests.client import in_parallel, run_handler
 from tests.sharing import Database, Page, Studio, Viewer, heading, plays
 
@@ -40,11 +41,18 @@ def test_viewers_are_told_apart_by_address_and_browser_and_link(studio: Studio, 
     assert "Firefox" not in kept
 
 
-def test_a_viewer_behind_a_proxy_is_told_apart_from_others_there(studio: Studio) -> None:
+def test_viewers_behind_a_proxy_are_told_apart_where_it_is_trusted(
+    studio: Studio, function_environment: pytest.MonkeyPatch
+) -> None:
     share = studio.shared_video()
+    for origin in ("203.0.113.1", "203.0.113.2"):
+        Viewer("192.0.2.1", headers={"x-forwarded-for": origin}).open(share)
+    assert studio.views(share) == 1
+    function_environment.setenv("TRUSTED_PROXIES", "1")
+    settings.cache_clear()
     for origin in ("203.0.113.1", "203.0.113.2", "203.0.113.1"):
-        Viewer("192.0.2.1", headers={"x-forwarded-for": f"{origin}, 192.0.2.7"}).open(share)
-    assert studio.views(share) == 2
+        Viewer("192.0.2.1", headers={"x-forwarded-for": origin}).open(share)
+    assert studio.views(share) == 3
 
 
 @pytest.mark.parametrize(

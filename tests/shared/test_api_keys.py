@@ -14,10 +14,10 @@ import jwt
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.algorithms import RSAAlgorithm
 from supabase import create_client
 
-from infra.local.keys import Keys, _load
+from infra.local.keys import Keys
 from infra.local.stack import Stack
 from shared import observability
 from shared.identity import Credentials, api_keys
@@ -174,16 +174,6 @@ def test_a_key_counts_by_itself_and_for_its_owner(alice: User, database: Databas
 
 
 # Who signs for a key.
-
-
-@pytest.fixture
-def signing_key(keys: Keys, function_environment: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Give the functions the project's own ES256 key, as one that was imported, and no legacy secret."""
-    jwk = {**ECAlgorithm.to_jwk(_load(keys.es256_private_pem), as_dict=True), "kid": keys.kid, "alg": "ES256"}
-    function_environment.setenv("SUPABASE_SIGNING_KEY", json.dumps(jwk))
-    function_environment.delenv("SUPABASE_JWT_SECRET")
-    settings.cache_clear()
-    return jwk
 
 
 @pytest.mark.usefixtures("signing_key")
