@@ -2,7 +2,7 @@
 -- ask this of one file at a time, by index; in PL/pgSQL, which keeps its plans.
 
 create or replace function private.sessions_of_file(path text) returns setof text
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer rows 3 set search_path = '' as $$
 begin
   return query
     select f.session_id::text from public.video_frames f where f.image_path = path

@@ -1,7 +1,7 @@
 """A function's role allows what its code calls, and nothing else; and each call is allowed."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from infra.deploy.template import ACCOUNT, Template
 from infra.local.gateway.document import load
 from infra.local.state import TOP
 from infra.package.build import all_functions
-from infra.package.closure import Closure, closure_of
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -37,15 +36,17 @@ Permission = tuple[str, str]
 
 def needed(function: str) -> set[Permission]:
     """Return the actions that a function's modules call, each with the resource."""
-    closure = closure_of(function, TOP)
     sources = _sources(function)
     found = {*ALWAYS, *((action, queue) for queue in sources for action in RECEIVES)}
-    found |= {("sqs:SendMessage", QUEUES[name]) for name in _sent(closure)}
-    if "shared.jobs.consume" in _uses(function):
+    found |= {("sqs:SendMessage", QUEUES[name]) for name in _sent(function)}
+    calls = {_name(call) for call in _calls(function)}
+    if "ChangeMessageVisibility" in {
+        str(arg.value) for call in _calls(function) for arg in call.args[:1] if isinstance(arg, ast.Constant)
+    }:
         found |= {("sqs:ChangeMessageVisibility", queue) for queue in sources}
-    if "shared.tickets.ticket" in _uses(function):
+    if "_presigned_post" in calls:
         found.add(("s3:PutObject", f"{BUCKET}/uploads/*"))
-    for name in _s3_methods(closure):
+    for name in _s3_methods(function):
         found |= S3_CALLS[name]
     return found
 
@@ -96,39 +97,77 @@ def _sources(function: str) -> list[str]:
     return [event["sqs"]["arn"]["Fn::GetAtt"][0] for event in events if "sqs" in event]
 
 
-def _trees(closure: Closure) -> Iterator[ast.AST]:
-    for path in closure.files:
-        if path.suffix == ".py":
-            yield from ast.walk(ast.parse((TOP / path).read_text(encoding="utf-8")))
+@cache
+def _reached(function: str) -> list[ast.AST]:
+    """Return the nodes of all definitions that the handler's module leads to, by the names that they use."""
+    waiting: list[tuple[str, str | None]] = [(f"functions.{function}.handler", None)]
+    seen: set[tuple[str, str | None]] = set()
+    found: list[ast.AST] = []
+    while waiting:
+        place = waiting.pop()
+        module, name = place
+        tree = _tree(module)
+        if place in seen or tree is None:
+            continue
+        seen.add(place)
+        imported = _imported(tree)
+        for definition in [one for one in tree.body if name is None or name in _defined(one)]:
+            nodes = list(ast.walk(definition))
+            found += nodes
+            waiting += [(module, node.id) for node in nodes if isinstance(node, ast.Name)]
+            waiting += [imported[node.id] for node in nodes if isinstance(node, ast.Name) and node.id in imported]
+            waiting += [
+                (".".join(str(part) for part in imported[node.value.id]), node.attr)
+                for node in nodes
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported
+            ]
+    return found
 
 
-def _uses(function: str) -> set[str]:
-    """Return the names that the handler itself imports."""
-    tree = ast.parse((TOP / "functions" / function / "handler.py").read_text(encoding="utf-8"))
+@cache
+def _tree(module: str) -> ast.Module | None:
+    base = TOP.joinpath(*module.split("."))
+    path = next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
+    return ast.parse(path.read_text(encoding="utf-8")) if path else None
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Import() | ast.ImportFrom():
+            return set()
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+
+
+def _imported(tree: ast.Module) -> dict[str, tuple[str, str | None]]:
+    """Return what the names that are imported from the project stand for: module and name."""
     return {
-        f"{node.module}.{alias.name}"
+        alias.asname or alias.name: (node.module, alias.name)
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "shared"
         for alias in node.names
     }
 
 
-def _sent(closure: Closure) -> set[str]:
+def _calls(function: str) -> list[ast.Call]:
+    return [node for node in _reached(function) if isinstance(node, ast.Call)]
+
+
+def _sent(function: str) -> set[str]:
     """Return the queues that are named in a call of `send`."""
-    calls = [node for node in _trees(closure) if isinstance(node, ast.Call) and _name(node) == "send" and node.args]
-    named = [call.args[0] for call in calls]
-    return {arg.value for arg in named if isinstance(arg, ast.Constant) and arg.value in QUEUES}
+    named = [call.args[0] for call in _calls(function) if _name(call) == "send" and call.args]
+    return {str(arg.value) for arg in named if isinstance(arg, ast.Constant) and arg.value in QUEUES}
 
 
-def _s3_methods(closure: Closure) -> set[str]:
+def _s3_methods(function: str) -> set[str]:
     """Return the methods that are called of what `_s3()` returns."""
     return {
-        node.func.attr
-        for node in _trees(closure)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Call)
-        and _name(node.func.value) == "_s3"
+        call.func.attr
+        for call in _calls(function)
+        if isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Call)
+        and _name(call.func.value) == "_s3"
     }
 
 

@@ -153,12 +153,13 @@ def test_queues_are_made_with_dead_letters(account: Account) -> None:
             assert f"{name}-dead" in attributes
 
 
-def test_the_ingest_bucket_takes_forms_and_forgets(account: Account) -> None:
-    s3 = account.client("s3")
-    [rule] = s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"]
+def test_the_ingest_bucket_takes_forms_and_forgets(template: Template) -> None:
+    """Of the template: moto makes a bucket without its CORS and its lifecycle."""
+    [bucket] = (one for one in template.of_type("AWS::S3::Bucket").values() if "CorsConfiguration" in one["Properties"])
+    [rule] = bucket["Properties"]["CorsConfiguration"]["CorsRules"]
     assert rule["AllowedMethods"] == ["POST"]
-    [forgets] = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
-    assert forgets["Expiration"]["Days"] == 1
+    rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert [one["ExpirationInDays"] for one in rules if "ExpirationInDays" in one] == [1]
 
 
 def test_roles_are_made_with_their_own_statements(account: Account) -> None:
@@ -171,11 +172,16 @@ def test_roles_are_made_with_their_own_statements(account: Account) -> None:
         assert "xray:PutTraceSegments" in str(statements)
 
 
-def test_maintenance_runs_every_hour(account: Account) -> None:
-    [rule] = account.client("events").list_rules()["Rules"]
-    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 hour)", "ENABLED")
-    [target] = account.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
-    assert target["Arn"].endswith(":videomaker-dev-maintenance")
+def test_maintenance_runs_every_hour_and_looks_for_lost_messages_every_five_minutes(account: Account) -> None:
+    events = account.client("events")
+    rules = events.list_rules()["Rules"]
+    assert {(rule["ScheduleExpression"], rule["State"]) for rule in rules} == {
+        ("rate(1 hour)", "ENABLED"),
+        ("rate(5 minutes)", "ENABLED"),
+    }
+    for rule in rules:
+        [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        assert target["Arn"].endswith(":videomaker-dev-maintenance")
 
 
 def test_logs_are_kept_for_a_month(account: Account) -> None:

@@ -20,6 +20,7 @@ from shared.video.look import Look
 from shared.video.mp4_claims import claims_more
 from shared.video.outside import conform, last_frame, probe
 from shared.video.soundtrack import fit_soundtrack
+from tests.shared.image_files import header_only
 from tests.shared.video.media import LOOK, Source, assert_sound_mp4, audio_file, clip, music
 from tests.shared.video.media_mutations import fragmented, mutated
 
@@ -162,8 +163,12 @@ def test_huge_pictures_are_refused_by_their_head(tmp_path: Path, size: tuple[int
 
 
 def test_a_picture_beyond_all_measure_is_not_decoded(tmp_path: Path) -> None:
-    path = muxed(tmp_path / "huge.mov", "png", (25_000, 25_000))
-    assert path.stat().st_size < 1_000_000
+    path = tmp_path / "huge.mov"
+    with av.open(str(path), "w") as container:
+        packet = Packet(header_only("PNG", 25_000, 25_000))
+        packet.stream = container.add_mux_stream("png", rate=30, width=25_000, height=25_000)
+        packet.pts = packet.dts = 0
+        container.mux(packet)
     assert outcome(path) in {"clip_damaged", "media_too_large"}
 
 
