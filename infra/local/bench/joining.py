@@ -31,7 +31,7 @@ def _compared(ffmpeg: str, look: Look) -> Figure:
         folder = Path(name)
         clips = _clips(folder, look)
         (folder / "list").write_text("".join(f"file '{clip.name}'\n" for clip in clips))
-        concat = [ffmpeg, "-v", "error", "-y", "-f", "concat", "-i", folder / "list", "-c", "copy"]
+        concat: list[str | Path] = [ffmpeg, "-v", "error", "-y", "-f", "concat", "-i", folder / "list", "-c", "copy"]
         contenders: dict[str, Callable[[], object]] = {
             "ours": lambda: join(clips, folder / "ours.mp4", fps=look.fps),
             "start": lambda: subprocess.run([ffmpeg, "-version"], check=True, stdout=subprocess.DEVNULL),
