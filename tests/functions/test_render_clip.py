@@ -413,12 +413,12 @@ def test_nobody_elses_clips_are_taken(alice: User, bob: User, queues: Queues, jo
 
 
 MEASURE = """
-import json, resource, sys
+import json, sys
 from functions.render_clip.handler import handler
+from infra.local.fuzz import peak_bytes
 from tests.client import Context
 answer = handler(json.loads(sys.argv[1]), Context(seconds=600, memory_limit_in_mb=3008))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
-print(json.dumps([answer, peak]))
+print(json.dumps([answer, peak_bytes() / 2**20]))
 """
 
 
