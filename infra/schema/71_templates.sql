@@ -100,7 +100,8 @@ grant usage on sequence public.video_templates_id_seq to authenticated, service_
 
 drop policy if exists "Callers can read built-in templates and their own" on public.video_templates;
 create policy "Callers can read built-in templates and their own" on public.video_templates
-  for select to authenticated using (user_id is null or user_id = (select auth.uid())::text);
+  for select to authenticated using (
+    user_id = (select auth.uid())::text or (user_id is null and (select auth.uid()) is not null));
 drop policy if exists "Users can create templates of their own" on public.video_templates;
 create policy "Users can create templates of their own" on public.video_templates
   for insert to authenticated
@@ -117,7 +118,7 @@ create policy "Callers can read the versions of templates that they can read" on
   for select to authenticated using (
     template_id in (
       select t.template_id from public.video_templates t
-      where t.user_id is null or t.user_id = (select auth.uid())::text));
+      where t.user_id = (select auth.uid())::text or (t.user_id is null and (select auth.uid()) is not null)));
 
 create or replace function public.list_templates(p_after_own boolean, p_after_id integer, p_limit integer)
 returns setof public.video_templates
