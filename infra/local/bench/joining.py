@@ -1,6 +1,5 @@
 """What joining clips costs, beside ffmpeg's own concatenation without encoding."""
 
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
-from infra.local.bench.figures import Figure, compared, table
+from infra.local.bench.figures import Figure, compared, cpu_of, table
 from infra.local.bench.wheels import installed
 from shared.video.encoding import Encoder
 from shared.video.joining import join
@@ -37,7 +36,7 @@ def _compared(ffmpeg: str, look: Look) -> Figure:
             "start": lambda: subprocess.run([ffmpeg, "-version"], check=True, stdout=subprocess.DEVNULL),
             "theirs": lambda: subprocess.run([*concat, "-movflags", "+faststart", folder / "theirs.mp4"], check=True),
         }
-        rounds = [{name: _cpu_of(run) for name, run in contenders.items()} for _ in range(_ROUNDS + 1)][1:]
+        rounds = [{name: cpu_of(run) for name, run in contenders.items()} for _ in range(_ROUNDS + 1)][1:]
     pairs = [(one["ours"], one["theirs"] - one["start"]) for one in rounds]
     return compared(f"join of {_CLIPS} clips, {look.width} x {look.height}, CPU", "ms", _PEER, pairs, 1.5)
 
@@ -53,18 +52,6 @@ def _clips(folder: Path, look: Look) -> list[Path]:
                 plane.update(row * plane.height)
             encoder.add(noise)
     return [Path(shutil.copy(original, folder / f"{number:02}.mp4")) for number in range(_CLIPS)]
-
-
-def _cpu_of(run: Callable[[], object]) -> float:
-    """Return milliseconds of CPU, of this process and of those that it started."""
-    before = _cpu()
-    run()
-    return 1000 * (_cpu() - before)
-
-
-def _cpu() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 if __name__ == "__main__":
