@@ -101,7 +101,7 @@ def test_a_dry_run_answers_plan_time_and_cost_and_writes_nothing(
         ({"transitionSeconds": 1e9}, "transitionSeconds"),
         ({"captions": "loud"}, "captions"),
         ({"audioUploadId": "a.mp3"}, "audioUploadId"),
-        ({"webhookUrl": "http://example.com/hook"}, "webhookUrl"),
+        ({"webhookUrl": "ftp://example.com/hook"}, "webhookUrl"),
         ({"sessionId": None}, "body"),
         ({"retryVideoId": str(uuid.uuid4())}, "body"),
     ],
