@@ -10,6 +10,7 @@ from pathlib import Path
 
 from infra.local.bench import cold_starts, images, settings
 from infra.local.bench.figures import table
+from infra.local.bench.rendering import Rendering
 from infra.local.bench.warm_calls import WarmCalls
 from infra.local.stack import Stack
 
@@ -21,7 +22,7 @@ def main() -> int:
         with Stack(Path(folder) / "state", port=0) as stack:
             os.environ.update(stack.function_environment())
             calls = WarmCalls(stack)
-            figures = [*cold_starts.measure(), calls.reading(), calls.saving()]
+            figures = [*cold_starts.measure(), calls.reading(), calls.saving(), *Rendering(stack).measure()]
     print(table(figures + images.measure()), settings.pareto(), sep="\n\n")
     return 0
 
