@@ -126,12 +126,13 @@ def _pictures() -> Iterator[bytes]:
 @contextmanager
 def _queue_of_its_own() -> Iterator[None]:
     """Let the messages go where the stack's own workers do not see them."""
-    sqs = boto3.client("sqs")
-    before = os.environ["RENDER_QUEUE_URL"]
-    os.environ["RENDER_QUEUE_URL"] = sqs.create_queue(QueueName="bench-render")["QueueUrl"]
+    url = boto3.client("sqs").create_queue(QueueName="bench")["QueueUrl"]
+    names = ("RENDER_QUEUE_URL", "MERGE_QUEUE_URL")
+    before = {name: os.environ[name] for name in names}
+    os.environ.update(dict.fromkeys(names, url))
     settings.cache_clear()
     yield
-    os.environ["RENDER_QUEUE_URL"] = before
+    os.environ.update(before)
     settings.cache_clear()
 
 
@@ -161,11 +162,11 @@ def _begin(cores: Any) -> None:
     if sys.platform == "linux":
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {allowed[core % len(allowed)]})
-    logging.getLogger("videomaker").setLevel(logging.ERROR)
 
 
 def _import_handler(_: int) -> None:
     importlib.import_module("functions.render_clip.handler")
+    logging.getLogger("videomaker").setLevel(logging.ERROR)
 
 
 def _render(clip_id: int) -> dict[str, Any]:
