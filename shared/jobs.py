@@ -63,6 +63,15 @@ def send(queue: Queue, bodies: Sequence[Mapping[str, object]], *, delay_seconds:
         _send_batch(url, entries[start : start + _MOST_AT_ONCE])
 
 
+def send_due(clips: Sequence[int], merges: Sequence[int]) -> None:
+    """Send the messages that are due. Everything is written down: what cannot be sent now, the sweep sends."""
+    try:
+        send("render", [{"clipId": clip_id} for clip_id in clips])
+        send("merge", [{"videoId": video_id} for video_id in merges])
+    except AppError as error:
+        log("messages_not_sent", level=40, error=error)
+
+
 def is_batch(event: Mapping[str, Any]) -> bool:
     """Return whether the event is a batch of SQS messages."""
     records = event.get("Records") or [{}]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from shared import pricing
 from shared.errors import AppError
-from shared.jobs import send
+from shared.jobs import send_due
 from shared.models import Model
 from shared.observability import log
 from shared.outbound.targets import WebhookUrl
@@ -113,15 +113,6 @@ def video_row(video: PlannedVideo, options: VideoOptions, template: tuple[str, i
         "template_id": template_id,
         "template_version": template_version,
     }
-
-
-def send_due(clips: Sequence[int], merges: Sequence[int]) -> None:
-    """Send the messages that are due. Everything is written down: what cannot be sent now, the sweep sends."""
-    try:
-        send("render", [{"clipId": clip_id} for clip_id in clips])
-        send("merge", [{"videoId": video_id} for video_id in merges])
-    except AppError as error:
-        log("messages_not_sent", level=40, error=error)
 
 
 def release_next(service: Access, video_id: int) -> None:

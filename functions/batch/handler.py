@@ -11,10 +11,11 @@ from pydantic import Field, model_validator
 from functions.batch.planning import Batch, BatchItem, Planner
 from shared.errors import AppError
 from shared.identity import RequestCredentials
+from shared.jobs import send_due
 from shared.models import FieldError, Model, Success
 from shared.paging import cursor_behind, key_behind
 from shared.problems import PROBLEMS
-from shared.renderings import VideoOptions, send_due
+from shared.renderings import VideoOptions
 from shared.supabase_access import Access, media_path
 from shared.web import checked_idempotency_key, create_app, json_answer, request_hash
 

@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 
 from shared.errors import AppError
 from shared.identity import RequestCredentials
+from shared.jobs import send_due
 from shared.models import MAX_FRAMES, Model, SessionId, Success, UserId
 from shared.pricing import elapsing
-from shared.renderings import PlannedVideo, VideoOptions, planned_video, send_due, video_row
+from shared.renderings import PlannedVideo, VideoOptions, planned_video, video_row
 from shared.supabase_access import Access
 from shared.templates import Template, TemplateId, find_template, template_of_session
 from shared.web import checked_idempotency_key, create_app, json_answer, request_hash

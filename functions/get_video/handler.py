@@ -13,9 +13,9 @@ from pydantic import Field
 
 from shared.errors import AppError
 from shared.identity import RequestCredentials
+from shared.jobs import send_due
 from shared.models import Model, Success, UserId
 from shared.pricing import elapsing, merging, rendering
-from shared.renderings import send_due
 from shared.supabase_access import Access, media_path, url_epoch
 from shared.web import create_app, etag_matches, json_answer
 
