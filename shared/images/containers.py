@@ -17,7 +17,7 @@ MAX_PIXELS: Final = 40_000_000
 _MAX_FRAME_PIXELS: Final = 4 * MAX_PIXELS
 _MAX_INTERLACED_BYTES: Final = 200_000_000
 # Decoded planes, the pixels made of them and Pillow's copy are held at once: with more, 512 MB would not do.
-_MAX_AVIF_BYTES: Final = 421_000_000
+_MAX_AVIF_BYTES: Final = 401_000_000
 _PNG_CHANNELS: Final = {2: 3, 4: 2, 6: 4}
 _MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024
 # Each scan of a progressive JPEG costs a pass over the whole image, however short. Encoders write about ten.
@@ -238,7 +238,7 @@ def read_avif(data: bytes) -> ImageFile:
         if picture.largest[0] * picture.largest[1] > _MAX_FRAME_PIXELS:
             raise AppError("unsupported_image_type", "The AVIF hides how large it is. Save it again as WebP.")
     if _decoding_bytes(pictures) > _MAX_AVIF_BYTES:
-        raise AppError("too_many_pixels", "An AVIF of this depth may have 32 megapixels at most. Scale it down first.")
+        raise AppError("too_many_pixels", "An AVIF of this depth may have 30 megapixels at most. Scale it down first.")
     return ImageFile("AVIF", data[:8] + b"avif" + data[12:])
 
 

@@ -46,8 +46,9 @@ GENERATE = """
       from public.video_sessions where original_prompt = 'plans';
     insert into public.video_clips (
         session_id, final_video_id, clip_number, frame_number, start_seconds, duration_seconds)
-      select session_id, id, n, n, 0, 5 from public.final_videos, generate_series(1, 2) n
-      where video_url like '%/videos/%';
+      select session_id, v.id, n, n, 0, 5
+      from public.final_videos v join public.video_sessions s using (session_id), generate_series(1, 2) n
+      where s.original_prompt = 'plans';
     insert into public.video_frames (
         session_id, frame_number, timestamp, image_url, thumbnail_path, description, prompt)
       select session_id, n, '0s', format('%s/frames/%s_%s.webp', user_id, session_id, n),
