@@ -27,7 +27,7 @@ _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Model(BaseModel):
     """Camel case on the wire; a field that is not known is ignored."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", defer_build=False)
 
 
 def _storable(text: str) -> str:
