@@ -154,6 +154,7 @@ TABLES = ["storage.objects", *sorted({f"public.{row.table}" for row in ROWS.valu
 
 
 @pytest.mark.parametrize("table", TABLES)
+@pytest.mark.timeout(900)
 def test_each_policy_is_missed_when_it_is_dropped(world: World, table: str) -> None:
     """Restrictive ones are missed where API keys then can more."""
     names = [name for name, row in ROWS.items() if f"public.{row.table}" == table] or MAY_FILES
