@@ -30,6 +30,7 @@ def test_stores_reads_back_and_shows_the_sample_frames(on_the_stack: Path, capsy
     assert run.main([]) == 0
     sheet = Image.open(on_the_stack / "demo" / "contact-sheet.png")
     assert sheet.size[0] == 1920
+    assert (on_the_stack / "demo").stat().st_mode & 0o077 == 0
     said = capsys.readouterr().out
     assert "Read back 6 frames" in said
     assert "gets 404" in said

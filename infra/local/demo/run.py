@@ -201,7 +201,7 @@ def _contact_sheet(page: dict[str, Any], uploads: list[dict[str, Any]]) -> Path:
     session = page["session"]
     subtitle = f"{session['frameCount']} frames, {session['videoDuration']} s, {session['style']}, {session['mood']}"
     path = default_folder() / "demo" / "contact-sheet.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_bytes(contact_sheet(shown, title=page["frames"][0]["storyTitle"], subtitle=subtitle))
     return path
 
