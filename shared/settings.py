@@ -45,6 +45,10 @@ class Settings:
     """Turns a guest's id into its subject; changing it cuts all guests off from their data."""
     rate_limits: bool
     redis_url: str | None
+    usage_events: bool
+    """Whether how each request went is told to the database."""
+    guest_retention_days: int
+    """After how many days without a change what guests have made goes."""
     trusted_proxies: int
     """How many proxies in front of the functions name the address that they were asked from."""
     ingest_bucket: str
@@ -86,6 +90,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         guest_secret=environment.get("GUEST_SECRET") or None,
         rate_limits=_choice(environment, "RATE_LIMITS", "on", ("on", "off")) == "on",
         redis_url=_redis_url(environment),
+        usage_events=_choice(environment, "USAGE_EVENTS", "on", ("on", "off")) == "on",
+        guest_retention_days=_number(environment, "GUEST_RETENTION_DAYS", default=30, least=1),
         trusted_proxies=_number(environment, "TRUSTED_PROXIES", default=0, least=0),
         ingest_bucket=environment.get("INGEST_BUCKET") or "videomaker-ingest",
         render_queue_url=environment.get("RENDER_QUEUE_URL") or None,

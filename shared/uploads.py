@@ -9,6 +9,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared import usage
 from shared.images import StoredImage, optimise
 from shared.models import StoredFrameImage
 from shared.observability import timed
@@ -40,6 +41,7 @@ class PreparedFrame:
             )
             access.store(self.path, image.data, image.mime_type, stored_facts(self.optimised, self.sha256))
             small.result()
+        usage.image_stored(self.original_bytes, len(image.data))
 
     def result(self) -> dict[str, object]:
         """Return what an answer needs, as JSON values; `answer` makes it from this."""

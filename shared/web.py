@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import usage
 from shared.errors import AppError
 from shared.models import Model, field_errors
 from shared.observability import Invocation, begin, log
@@ -91,6 +92,7 @@ class _Conventions:
 
     def __init__(self, app: ASGIApp, name: str) -> None:
         self._app = app
+        self._name = name
         self._prefix = f"/api/{name}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,6 +108,7 @@ class _Conventions:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                _tell_usage(scope, invocation, self._name, message["status"])
                 more = {
                     "x-request-id": invocation.request_id,
                     "server-timing": invocation.server_timing(),
@@ -131,6 +134,16 @@ class _Conventions:
             log("unhandled_error", level=40, error=error)
             if not started:
                 await _answer(AppError("internal_error"), invocation.request_id)(scope, receive, finish)
+        usage.wait_until_sent()
+
+
+def _tell_usage(scope: Scope, invocation: Invocation, function: str, status: int) -> None:
+    """Tell how the request went; nothing that goes wrong with it shall be felt by the client."""
+    try:
+        memory = int(getattr(scope.get("aws.context"), "memory_limit_in_mb", 0))
+        usage.tell(invocation, function, status, memory)
+    except Exception as error:
+        log("usage_not_recorded", level=40, error=error)
 
 
 async def _raised_aside(invocation: Invocation) -> AppError | None:
@@ -149,11 +162,13 @@ def _begin(scope: Scope) -> Invocation:
     request_id = headers.get(b"x-request-id", b"").decode("latin-1")
     if not _REQUEST_ID.fullmatch(request_id):
         request_id = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
+    usage.begin()
     remaining = context.get_remaining_time_in_millis() / 1000 if context else _SECONDS_WITHOUT_LAMBDA
     return begin(request_id, remaining)
 
 
 def _answer(error: AppError, request_id: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    usage.refused(error.code)
     named: MutableMapping[str, str] = dict(headers or {})
     if error.retry_after is not None:
         named["Retry-After"] = str(error.retry_after)

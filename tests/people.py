@@ -23,6 +23,7 @@ def function_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Itera
     """Give the handlers the stack's environment; a test may change it through this fixture."""
     for name, value in stack.function_environment().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("USAGE_EVENTS", "off")  # what is told beside the work is for the tests that ask for it
     settings.cache_clear()
     monkeypatch.setattr(tokens, "_key_set", tokens._KeySet())
     api_keys._known.clear()

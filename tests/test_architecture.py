@@ -30,6 +30,7 @@ FLOORS = [
     {"observability", "images", "video", "tickets", "shares"},
     {"cache", "upstream", "ingest_bucket", "outbound"},
     {"supabase_access", "jobs"},
+    {"usage"},
     {"rate_limits", "templates", "uploads", "renderings", "leases", "deliveries"},
     {"identity"},
     {"storyboards"},

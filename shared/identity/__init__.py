@@ -17,7 +17,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
 
-from shared import supabase_access
+from shared import supabase_access, usage
 from shared.errors import AppError
 from shared.identity.api_keys import ApiKey, Scope, find_key
 from shared.identity.tokens import signed_token, verified_subject
@@ -79,11 +79,20 @@ class Credentials:
             raise AppError("insufficient_scope", "No scope lets an API key do this. Send an access token instead.")
         with timed("auth"):
             found = self._judged(user_id)
+        usage.attribute(lambda: found.token)
         work = needs or self._work
         admit(found.access(), found.counted_as, work)
         if found.key and _SCOPES[work] not in found.key.scopes:
             raise AppError("insufficient_scope", extra={"scope": _SCOPES[work]})
         return found
+
+    def token(self) -> str:
+        """Return by whose token a request is told that was refused before it was judged who asks."""
+        try:
+            found = self._judged(None) if self._authorization or self._api_key else None
+            return found.token if found and found.named_itself else nobody()
+        except AppError:
+            return nobody()
 
     def _judged(self, user_id: str | None) -> Caller:
         if self._api_key:
@@ -113,7 +122,9 @@ def credentials(
 ) -> Credentials:
     """Return the request's credentials, not judged yet."""
     work: Work = "read" if request.method in ("GET", "HEAD") else "write"
-    return Credentials(authorization, x_api_key, work=work, address=address_of(request))
+    found = Credentials(authorization, x_api_key, work=work, address=address_of(request))
+    usage.attribute(found.token)
+    return found
 
 
 RequestCredentials = Annotated[Credentials, Depends(credentials)]
@@ -126,7 +137,17 @@ def guest_subject(user_id: str) -> str:
 
 def share_visitor(token_hash: str) -> Access:
     """Return access for whoever opened the share link of this hash: to nothing but what the link shows."""
-    return supabase_access.as_caller(signed_token({"provider": "share", "share": token_hash}))
+    token = signed_token({"provider": "share", "share": token_hash})
+    usage.attribute(lambda: token)
+    return supabase_access.as_caller(token)
+
+
+def nobody() -> str:
+    """Return a token that opens nothing: what is told by it is nobody's. Raises `not_configured`."""
+    return signed_token({"provider": "nobody"})
+
+
+usage.attribute_others(nobody)
 
 
 def _signed_in(token: str, user_id: str | None) -> Caller:

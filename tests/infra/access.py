@@ -186,6 +186,20 @@ ROWS: Final = {
                  "storyboard": {}, "fields": {}},
         change={"description": "changed"},
     ),
+    "usage_events": Row(
+        "usage_events",
+        "insert into public.usage_events (user_id, kind, request_id) values ('{owner}', 'request', 'known-{session}')",
+        key={"user_id": "{owner}", "request_id": "known-{session}"},
+        another={"user_id": "{owner}", "kind": "batch"},
+        change={"amount": 9},
+    ),
+    "usage_daily": Row(
+        "usage_daily",
+        "insert into public.usage_daily (day, user_id) values ('2026-01-01', '{owner}') on conflict do nothing",
+        key={"user_id": "{owner}", "day": "2026-01-01"},
+        another={"user_id": "{owner}", "day": "2026-01-02"},
+        change={"requests": 9},
+    ),
     "batches": Row(
         "batches",
         "insert into public.batches (user_id) values ('{owner}')",

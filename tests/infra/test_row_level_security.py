@@ -37,6 +37,8 @@ MAY = {
     "video_templates":             ("owner",                      "owner",        "owner",        "owner"),
     "video_templates: built in":   (SIGNED_IN,                    "",             "",             ""),
     "video_template_versions":     ("owner",                      "",             "",             ""),
+    "usage_events":                ("owner",                      "",             "",             ""),
+    "usage_daily":                 ("owner",                      "",             "",             ""),
     "batches":                     ("owner",                      "",             "",             ""),
     "batch_items":                 ("owner",                      "",             "",             ""),
     "share_links":                 ("owner editor",               "owner editor", "owner editor", ""),
