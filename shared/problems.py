@@ -226,6 +226,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "merging_failed": Problem(
         500, "Merging failed", "The clips could not be joined in three tries. Try the video again: finished clips stay."
     ),
+    "worker_lost": Problem(
+        500,
+        "Worker lost",
+        "A worker began and was not heard of again for an hour. Try a video again, finished clips stay; repeat an upload.",
+    ),
     "worker_full": Problem(
         507, "Worker full", "A worker's temporary folder was full. Try again, or lower `resolution` or `fps`."
     ),

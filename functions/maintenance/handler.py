@@ -1,65 +1,64 @@
-"""Upkeep on a schedule: expires, forgets and removes what nobody needs, and tells again of work that waits."""
+"""Upkeep on a schedule: sums up, expires, forgets and removes what nobody needs, and sees to work that was lost."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from functions.maintenance.lost_work import fail_stuck, send_lost
+from functions.maintenance.removal import forget_guests, remove_orphans
 from shared.deliveries import announce_pending
-from shared.jobs import send
+from shared.errors import AppError
 from shared.observability import begin, log
 from shared.supabase_access import Access, as_service
 
-ORPHANS_AFTER = "1 day"
-LOST_AFTER = "5 minutes"  # without progress of any kind
-BATCH = 1000  # what the Storage API removes at once
 SHOWN = 100
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Return a report of what was done, or with `{"dryRun": true}` of what would be.
+    """Return a report of what was done, or with `{"dryRun": true}` of what would be; that of what was done is kept.
 
-    `{"only": "messages"}`, more often, sends again what was lost on its way to a queue, and nothing else.
+    `{"only": "messages"}`, more often, sends again what was lost on its way to a queue, and nothing else. A step that
+    fails is named in the report with its code, and does not keep the others from their turn.
     """
     begin(context.aws_request_id, context.get_remaining_time_in_millis() / 1000)
-    dry_run = bool(event.get("dryRun"))
+    started = time.monotonic()
     service = as_service()
     if event.get("only") == "messages":
-        return {"lostRenderings": _send_lost(service), "announced": announce_pending(service)}
-    report = {
-        "dryRun": dry_run,
-        "lostRenderings": 0 if dry_run else _send_lost(service),
-        "expiredUploads": service.rpc("expire_uploads", {"p_dry_run": dry_run}),
-        "forgottenVisits": 0 if dry_run else service.rpc("forget_share_visits", {}),
-        "forgottenCounts": service.rpc("forget_counts", {"p_dry_run": dry_run}),
-        "orphanedFiles": _remove_orphans(service, dry_run=dry_run),
-        "webhookDeliveries": {
-            "announced": 0 if dry_run else announce_pending(service),
-            "forgotten": service.rpc("forget_deliveries", {"p_dry_run": dry_run}),
-        },
-        "missingFiles": service.rpc("missing_files", {"p_limit": SHOWN}),
-    }
-    log("maintained", **{name: value for name, value in report.items() if name != "missingFiles"})
+        return {"lostRenderings": send_lost(service), "announced": announce_pending(service)}
+    dry_run = bool(event.get("dryRun"))
+    report = {"dryRun": dry_run, **_steps(service, dry_run=dry_run)}
+    if not dry_run:
+        report["run"] = service.rpc("record_maintenance", {"p_report": report, "p_seconds": time.monotonic() - started})
+    shown = {name: value for name, value in report.items() if not name.startswith("missing")}
+    log("maintained", **shown)
     return report
 
 
-def _send_lost(service: Access) -> int:
-    """Send messages for clips and merges that nobody is at, though they wait, also in batches; return how many."""
-    lost = service.rpc("lost_renderings", {"p_still_for": LOST_AFTER})
-    batches = service.rpc("release_stalled", {})
-    clips = [one["id"] for one in lost if one["kind"] == "clip"] + [clip for one in batches for clip in one["clips"]]
-    merges = [one["id"] for one in lost if one["kind"] == "merge"] + [
-        video for one in batches for video in one["merges"]
-    ]
-    send("render", [{"clipId": clip} for clip in clips])
-    send("merge", [{"videoId": video} for video in merges])
-    return len(clips) + len(merges)
-
-
-def _remove_orphans(service: Access, *, dry_run: bool) -> dict[str, int]:
-    """Remove files that no row names, through the Storage API; what failed is found again the next time."""
-    count = size = 0
-    after = ""
-    while found := service.rpc("orphaned_files", {"p_older_than": ORPHANS_AFTER, "p_after": after, "p_limit": BATCH}):
-        count += len(found) if dry_run else service.remove([one["name"] for one in found])
-        size += sum(one["bytes"] or 0 for one in found)
-        after = found[-1]["name"]
-    return {"count": count, "bytes": size}
+def _steps(service: Access, *, dry_run: bool) -> dict[str, Any]:
+    """Do all of it, each step by itself; what is stuck is failed before what was lost is sent again."""
+    dry = {"p_dry_run": dry_run}
+    steps: dict[str, Callable[[], object]] = {
+        "usage": lambda: service.rpc("roll_up_usage", dry),
+        "stuck": lambda: fail_stuck(service, dry_run=dry_run),
+        "lostRenderings": lambda: 0 if dry_run else send_lost(service),
+        "expiredUploads": lambda: service.rpc("expire_uploads", dry),
+        "guests": lambda: forget_guests(service, dry_run=dry_run),
+        "ended": lambda: service.rpc("forget_ended", dry),
+        "forgottenVisits": lambda: 0 if dry_run else service.rpc("forget_share_visits", {}),
+        "forgottenCounts": lambda: service.rpc("forget_counts", dry),
+        "orphanedFiles": lambda: remove_orphans(service, dry_run=dry_run),
+        "webhookDeliveries": lambda: {
+            "announced": 0 if dry_run else announce_pending(service),
+            "forgotten": service.rpc("forget_deliveries", dry),
+        },
+        "missingFiles": lambda: service.rpc("missing_files", {"p_limit": SHOWN}),
+        "missingVideoFiles": lambda: service.rpc("missing_video_files", {"p_limit": SHOWN}),
+    }
+    report: dict[str, Any] = {}
+    for name, step in steps.items():
+        try:
+            report[name] = step()
+        except AppError as error:
+            log("maintenance_step_failed", level=40, step=name, code=error.code)
+            report[name] = {"failed": error.code}
+    return report

@@ -116,13 +116,14 @@ begin
     raise exception using errcode = 'PT403', message = 'forbidden';
   end if;
   return jsonb_build_object(
+    'today', today,
     'days', (
       select coalesce(jsonb_agg(to_jsonb(d) - 'user_id' - 'rolled_at' order by d.day), '[]')
       from (
         select * from public.usage_daily where user_id = who and day between p_from and least(p_to, today - 2)
         union all
-        select * from generate_series(greatest(p_from, today - 1), least(p_to, today), interval '1 day') as g (day)
-          cross join lateral private.usage_figures(g.day::date, who)) as d (
+        select f.* from generate_series(greatest(p_from, today - 1), least(p_to, today), interval '1 day') as g (day)
+          cross join lateral private.usage_figures(g.day::date, who) f) as d (
         day, user_id, requests, failures, cold_starts, gb_seconds, uploads, bytes_in, bytes_stored, bytes_out, frames,
         batches, videos, videos_failed, render_seconds, share_views, upload_p50_ms, upload_p95_ms, db_p50_ms, db_p95_ms,
         render_p50_ms, render_p95_ms, errors, estimated_cost, cost, storage_bytes, rolled_at)),

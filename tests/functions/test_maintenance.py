@@ -1,5 +1,6 @@
 """maintenance: what nobody needs any more goes, and nothing else."""
 
+import time
 import uuid
 from typing import Any
 
@@ -7,10 +8,13 @@ import psycopg
 import pytest
 
 from functions.maintenance.handler import handler
-from tests.client import Client, Context, run_handler
+from shared.errors import AppError
+from shared.settings import settings
+from tests.client import Client, Context, in_parallel, run_handler
 from tests.functions.test_create_upload import ask, file, state
 from tests.people import User
 from tests.storyboards import frame, image_url, png, with_frames
+from tests.videos import Queues
 
 Database = psycopg.Connection[Any]
 
@@ -136,3 +140,194 @@ def test_what_guests_left_unsaved_goes_too(guest: Client, database: Database) ->
     guest.upload(png())
     database.execute("update storage.objects set created_at = now() - interval '2 days' where name like 'guests/%'")
     assert run()["orphanedFiles"]["count"] >= 2
+
+
+# The rest: guests, what has ended, what is stuck, the report, and two at once
+
+
+def guest_session(guest: Client, database: Database, days: int) -> str:
+    """Save a session of a guest's that was left alone for so many days since, and return its id."""
+    guest_id = f"guest_{uuid.uuid4().hex}"
+    image = guest.upload(png(), user_id=guest_id).json["imageUrl"]
+    saved = guest.save(with_frames([frame(1, image)]) | {"userId": guest_id}).json["sessionId"]
+    with database.transaction():
+        database.execute("set local session_replication_role = replica")  # updated_at is kept by a trigger
+        database.execute(
+            "update public.video_sessions set updated_at = now() - make_interval(days => %s) where session_id = %s",
+            (days, saved),
+        )
+    return str(saved)
+
+
+def sessions(database: Database, *ids: str) -> set[str]:
+    found = database.execute("select session_id from public.video_sessions where session_id = any (%s)", (list(ids),))
+    return {one for (one,) in found.fetchall()}
+
+
+def test_what_guests_left_goes_after_the_days_that_are_set(
+    guest: Client, alice: User, database: Database, function_environment: pytest.MonkeyPatch
+) -> None:
+    function_environment.setenv("GUEST_RETENTION_DAYS", "7")
+    settings.cache_clear()
+    left, fresh = guest_session(guest, database, 8), guest_session(guest, database, 6)
+    own = alice.save(with_frames([frame(1, image_url(alice.subject))])).json["sessionId"]
+    with database.transaction():
+        database.execute("set local session_replication_role = replica")
+        database.execute(
+            "update public.video_sessions set updated_at = now() - interval '1 year' where session_id = %s", (own,)
+        )
+    files = database.execute("select image_path from public.video_frames where session_id = %s", (left,)).fetchall()
+    assert run(dryRun=True)["guests"]["sessions"] == 1
+    assert run()["guests"] == {"sessions": 1, "uploads": 0, "files": 2}
+    assert sessions(database, left, fresh, own) == {fresh, own}
+    assert database.execute("select from storage.objects where name = %s", files[0]).fetchall() == []
+
+
+def test_links_and_keys_that_have_ended_go(alice: User, database: Database) -> None:
+    own = alice.save(with_frames([frame(1, image_url(alice.subject))])).json["sessionId"]
+    for number, ended in enumerate(("31 days", "29 days")):
+        database.execute(
+            "insert into public.share_links (session_id, token_hash, created_by, expires_at)"
+            " values (%s, %s, %s, now() - %s::interval)",
+            (own, uuid.uuid4().hex * 2, alice.subject, ended),
+        )
+        database.execute(
+            "insert into public.idempotency_keys (user_id, key, request_hash, created_at)"
+            " values (%s, %s, 'h', now() - %s::interval)",
+            (alice.subject, f"key-{number}", ("25 hours", "23 hours")[number]),
+        )
+    assert run(dryRun=True)["ended"] == run()["ended"]
+    links = database.execute("select count(*) from public.share_links where session_id = %s", (own,)).fetchone()
+    kept = database.execute("select key from public.idempotency_keys where user_id = %s", (alice.subject,)).fetchall()
+    assert (links, kept) == ((1,), [("key-1",)])
+
+
+def stuck_video(alice: User, database: Database, status: str, since: str) -> int:
+    own = alice.save(with_frames([frame(1, image_url(alice.subject))])).json["sessionId"]
+    found = database.execute(
+        "insert into public.final_videos (session_id, status, leased_until) values"
+        " (%s, %s, case when %s = 'merging' then now() - %s::interval end) returning id",
+        (own, status, status, since),
+    ).fetchone()
+    assert found
+    database.execute(
+        "insert into public.video_clips (session_id, final_video_id, clip_number, frame_number, start_seconds,"
+        " duration_seconds, status, attempts, leased_until)"
+        " values (%s, %s, 1, 1, 0, 5, %s, 1, now() - %s::interval)",
+        (own, found[0], "rendering" if status == "rendering" else "completed", since),
+    )
+    return int(found[0])
+
+
+@pytest.mark.parametrize("status", ["rendering", "merging"])
+def test_what_is_stuck_fails_with_the_cause(alice: User, database: Database, queues: Queues, status: str) -> None:
+    stuck, waiting = stuck_video(alice, database, status, "2 hours"), stuck_video(alice, database, status, "10 minutes")
+    one = {"rendering": "clips", "merging": "merges"}[status]
+    assert run(dryRun=True)["stuck"][one] == 1
+    assert run()["stuck"][one] == 1
+    rows = dict(
+        database.execute("select id, error from public.final_videos where status = 'failed' and id in (%s, %s)",
+                         (stuck, waiting)).fetchall()
+    )  # fmt: skip
+    assert rows.keys() == {stuck}
+    assert rows[stuck]["code"] == "worker_lost" and rows[stuck]["detail"]
+    assert ("frameNumber" in rows[stuck]) == (status == "rendering")
+    assert run()["stuck"][one] == 0
+
+
+def test_uploads_that_are_stuck_are_rejected(alice: User, database: Database) -> None:
+    upload = ask(alice, file()).json["uploads"][0]["uploadId"]
+    database.execute(
+        "update public.uploads set status = 'processing', leased_until = now() - interval '2 hours' where id = %s",
+        (upload,),
+    )
+    assert run()["stuck"]["uploads"] == 1
+    assert state(alice, upload).json["code"] == "worker_lost"
+
+
+def test_files_of_videos_that_are_gone_are_reported(alice: User, database: Database) -> None:
+    own = alice.save(with_frames([frame(1, image_url(alice.subject))])).json["sessionId"]
+    path = f"{alice.subject}/videos/gone.mp4"
+    database.execute(
+        "insert into public.final_videos (session_id, status, video_url) values (%s, 'completed', %s)", (own, path)
+    )
+    assert path in {one["path"] for one in run(dryRun=True)["missingVideoFiles"]}
+
+
+def everything(database: Database) -> dict[str, str]:
+    """Return a hash of each table's rows; sequences that only count are left out."""
+    tables = database.execute(
+        "select format('%I.%I', schemaname, tablename) from pg_tables"
+        " where schemaname in ('public', 'private', 'storage', 'auth')"
+    ).fetchall()
+    found = {}
+    for (table,) in tables:
+        row = database.execute(
+            f"select md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from {table} t"
+        ).fetchone()
+        assert row
+        found[table] = row[0]
+    return found
+
+
+def at_rest(database: Database) -> dict[str, str]:
+    """Return the same once nobody changes it: what verifies new files is told of them a moment later."""
+    before: dict[str, str] = {}
+    while (found := everything(database)) != before:
+        before = found
+        time.sleep(2)
+    return before
+
+
+def test_a_dry_run_changes_nothing_at_all(guest: Client, alice: User, database: Database, queues: Queues) -> None:
+    alice.upload(png())
+    age(database, alice)
+    guest_session(guest, database, 60)
+    stuck_video(alice, database, "rendering", "2 hours")
+    database.execute(
+        "insert into public.usage_events (user_id, kind, created_at) values ('u', 'batch', now() - interval '40 days')"
+    )
+    before = at_rest(database)
+    report = run(dryRun=True)
+    assert everything(database) == before
+    assert report["guests"]["sessions"] == 1 and report["stuck"]["clips"] == 1 and report["usage"]["forgotten"] >= 1
+    assert not queues.take("render")
+    run()
+    assert everything(database) != before
+
+
+def test_the_report_of_each_run_is_kept(alice: User, database: Database) -> None:
+    report = run()
+    kept = database.execute(
+        "select report, started_at <= finished_at from private.maintenance_runs where id = %s", (report.pop("run"),)
+    ).fetchone()
+    assert kept == (report, True)
+
+
+def test_two_runs_at_once_do_everything_once(guest: Client, alice: User, database: Database, queues: Queues) -> None:
+    left = [guest_session(guest, database, 60) for _ in range(4)]
+    stuck = [stuck_video(alice, database, status, "2 hours") for status in ("rendering", "merging")]
+    alice.upload(png())
+    age(database, alice)
+    reports = in_parallel(lambda _: run(), 3, at_once=3)
+    assert not [step for one in reports for step in one.values() if isinstance(step, dict) and "failed" in step]
+    assert sum(one["guests"]["sessions"] for one in reports) == len(left)
+    assert sum(one["stuck"]["clips"] + one["stuck"]["merges"] for one in reports) == 2
+    assert sessions(database, *left) == set()
+    failed = database.execute(
+        "select count(*) from public.final_videos where status = 'failed' and id = any (%s)", (stuck,)
+    )
+    assert failed.fetchone() == (2,)
+    assert names(database, alice) == set()
+
+
+def test_a_step_that_fails_is_named_and_the_others_are_done(
+    alice: User, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise AppError("storage_unavailable")
+
+    monkeypatch.setattr("functions.maintenance.handler.remove_orphans", failing)
+    report = run()
+    assert report["orphanedFiles"] == {"failed": "storage_unavailable"}
+    assert report["usage"]["days"] >= 1 and "missingFiles" in report
