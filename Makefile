@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 NPM_PLATFORM := $(if $(filter Darwin,$(shell uname -s)),--cpu=x64)
 NPM := infra/local/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test browser check format bench fuzz package invoke migrate lock clean help
+.PHONY: demo up status reset test browser check format bench day costs fuzz package invoke migrate lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -43,6 +43,12 @@ format: $(INSTALLED) ## Format, and mend what the linter can mend
 
 bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
 	@$(RUN) -m infra.local.bench
+
+day: $(INSTALLED) $(NPM) ## Simulate a day of traffic and recount every figure of it (REQUESTS=10000 VIDEOS=50 PAGE=file)
+	@$(RUN) -m infra.local day
+
+costs: $(INSTALLED) ## Print what a month's work costs, as the README has it
+	@$(RUN) -m infra.local costs
 
 fuzz: $(INSTALLED) ## Feed damaged files to all that decodes images and media (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz

@@ -229,7 +229,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "worker_lost": Problem(
         500,
         "Worker lost",
-        "A worker began and was not heard of again for an hour. Try a video again, finished clips stay; repeat an upload.",
+        "A worker began, and was not heard of for an hour. Try a video again: finished clips stay. Repeat an upload.",
     ),
     "worker_full": Problem(
         507, "Worker full", "A worker's temporary folder was full. Try again, or lower `resolution` or `fps`."

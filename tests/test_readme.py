@@ -1,4 +1,4 @@
-"""What the README tells receivers of webhooks to do works on what is sent."""
+"""What the README tells receivers of webhooks to do works on what is sent, and its costs are what the code reckons."""
 
 import base64
 import json
@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from functions.deliver_webhook.handler import signatures
+from infra.local.costs import OFFERS, document
+from shared.pricing import PRICES
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SECRETS = [f"whsec_{base64.b64encode(bytes([number]) * 32).decode()}" for number in range(3)]
@@ -51,3 +53,15 @@ def test_its_lines_verify_a_delivery_and_refuse_what_is_none(verify: Any) -> Non
     assert not verify(SECRETS[0], sent(), BODY + " ")
     assert not verify(SECRETS[0], sent() | {"webhook-id": "evt_2"}, BODY)
     assert not verify(SECRETS[0], sent() | {"webhook-timestamp": str(now - 1)}, BODY)
+
+
+def test_its_costs_are_those_that_are_reckoned() -> None:
+    shown = re.search(r"<!-- costs -->\n(.*?)\n<!-- /costs -->", README, re.S)
+    assert shown and shown[1] == document(), "put in what `make costs` prints"
+
+
+def test_every_price_says_where_and_when_it_was_read() -> None:
+    read = [(one.source, one.read) for one in PRICES.values()] + [(one.source, one.read) for one in OFFERS]
+    for source, date in read:
+        assert source.startswith("https://")
+        assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", date)

@@ -1,4 +1,7 @@
-"""The local stack's commands: `python -m infra.local up | demo | invoke | status | reset`, with STATE and PORT."""
+"""The local stack's commands: `python -m infra.local up | demo | day | costs | invoke | status | reset`.
+
+STATE and PORT say where it runs.
+"""
 
 import argparse
 import shutil
@@ -21,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="run the stack until interrupted")
     commands.add_parser("demo", help="make a storyboard on a stack, and show it", add_help=False)
+    commands.add_parser("day", help="simulate a day of traffic, and recount every figure of it")
+    commands.add_parser("costs", help="print what a month's work costs, as the README has it")
     invoke = commands.add_parser("invoke", help="invoke one function with the event of a file")
     invoke.add_argument("function")
     invoke.add_argument("event", help="a JSON file")
@@ -44,14 +49,27 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
             return status(default_folder())
         case "reset":
             return reset(default_folder())
-        case "demo":
-            from infra.local.demo import run as demo  # noqa: PLC0415 - what it draws with takes long to load
-
-            return demo.main(rest)
         case _:
-            from infra.local import invoke  # noqa: PLC0415 - loads the functions
+            return _run_module(options, rest)
 
-            return invoke.main(options.function, options.event)
+
+def _run_module(options: argparse.Namespace, rest: list[str]) -> int:
+    """Runs what is imported only when it is asked for: what it draws with, or the functions, takes long to load."""
+    if options.command == "demo":
+        from infra.local.demo import run as demo  # noqa: PLC0415
+
+        return demo.main(rest)
+    if options.command == "day":
+        from infra.local.day import run as day  # noqa: PLC0415
+
+        return day.main()
+    if options.command == "costs":
+        from infra.local import costs  # noqa: PLC0415
+
+        return costs.main()
+    from infra.local import invoke  # noqa: PLC0415
+
+    return invoke.main(options.function, options.event)
 
 
 def up(folder: Path) -> int:
