@@ -27,6 +27,7 @@ def main() -> int:
                 calls.reading(),
                 calls.saving(),
                 calls.telling(),
+                *calls.caching(),
                 *Rendering(stack).measure(),
             ]
     print(table(figures + images.measure() + clips.measure() + joining.measure()), settings.pareto(), sep="\n\n")
