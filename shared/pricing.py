@@ -52,9 +52,9 @@ MERGE_MEMORY_MB: Final = 1769
 PARALLEL_RENDERERS: Final = 50
 
 _REQUESTS_PER_MESSAGE: Final = 3  # sent, received, deleted
-_RENDER_SECONDS: Final = 0.5  # for any clip: fetch, begin, store
+_RENDER_SECONDS: Final = 1.0  # for any clip: fetch, begin, store
 _RENDER_SECONDS_PER_MEGAPIXEL: Final = 0.016  # of output
-_MERGE_SECONDS: Final = 1.0  # for any video: poster and preview too
+_MERGE_SECONDS: Final = 3.0  # for any video: poster and preview too
 _MERGE_SECONDS_PER_MEGAPIXEL: Final = 0.0004
 
 

@@ -145,7 +145,7 @@ def _imported(tree: ast.Module) -> dict[str, tuple[str, str | None]]:
     return {
         alias.asname or alias.name: (node.module, alias.name)
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "shared"
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in ("shared", "functions")
         for alias in node.names
     }
 

@@ -122,7 +122,8 @@ class Traffic:
         found: dict[str, Any] = answer.json() if is_json else {}
         name = function.partition("/")[0]
         with self._lock:
-            subject = person.subject if person else None
+            # Where there is no such route, nobody has looked at who asks.
+            subject = person.subject if person and answer.status_code != httpx.codes.METHOD_NOT_ALLOWED else None
             self.ledger.append(Asked(request_id, name, subject, answer.status_code, found.get("code")))
         return found
 
