@@ -73,18 +73,15 @@ class Day:
         clips, merges = self._seconds()
         lines += [f"a clip took {clips:.2f} s, a merge {merges:.2f} s (medians of what was paid for)"]
         lines += [f"estimated ${estimated:.6f}, took ${cost:.6f}: {cost / estimated - 1:+.1%}"]
-        factor, off = self._off()
-        lines += [f"this machine takes {factor:.2f} × the estimate (first tenth); by that, the rest took {off:+.1%}"]
         return "\n".join(lines)
 
     def misestimated(self) -> list[str]:
-        """Return in words by how much the estimates are off, where that is too much, once this machine is known."""
-        factor, off = self._off()
-        return (
-            [f"beside a factor of {factor:.2f} for this machine, the estimates are off by {off:+.0%}"]
-            if (abs(off) >= MOST_OFF)
-            else []
-        )
+        """Return in words by how much the estimates are off, where that is too much: on a machine that others use as
+        well, seconds are longer than those of a worker that has one for itself.
+        """
+        estimated, cost, _ = self._costs()
+        off = cost / estimated - 1
+        return [f"the estimates are off by {off:+.0%}"] if abs(off) >= MOST_OFF else []
 
     def page(self, scope: str = "all") -> str:
         """Return the page as an admin sees it."""
@@ -156,17 +153,6 @@ class Day:
         ).fetchone()
         clip, merge = found or (0, 0)
         return float(clip) / worker_dollars(1, RENDER_MEMORY_MB), float(merge) / worker_dollars(1, MERGE_MEMORY_MB)
-
-    def _off(self) -> tuple[float, float]:
-        """Return how many times its estimate a video takes on this machine, by the first tenth of them, and how far
-        the costs of the others are from their estimates by that.
-        """
-        rows = self._each()
-        first = max(1, len(rows) // 10)
-        (estimated, cost), (rest, taken) = (
-            [sum(column) for column in zip(*part, strict=True)] for part in (rows[:first], rows[first:] or rows)
-        )
-        return cost / estimated, taken / (rest * cost / estimated) - 1
 
     def _each(self) -> list[tuple[float, float]]:
         """Return the estimate and the cost of each completed video, in their order."""
