@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median, quantiles
 
 
@@ -43,6 +43,23 @@ def compared(
         met=None if limit is None else ratio <= limit,
         spread=(high - low) / ratio,
     )
+
+
+def compared_tails(
+    name: str, unit: str, peer: str, pairs: Sequence[tuple[float, float]], limit: float | None = None
+) -> Figure:
+    """Return the same of the 99th percentiles; their spread is that between five stretches of the run."""
+    length = len(pairs) // 5
+    stretches = [pairs[start : start + length] for start in range(0, 5 * length, length)]
+    figure = compared(name, unit, peer, [_tails(stretch) for stretch in stretches], limit)
+    ours, theirs = _tails(pairs)
+    met = None if limit is None else ours / theirs <= limit
+    return replace(figure, value=ours, peer_value=theirs, ratio=ours / theirs, met=met)
+
+
+def _tails(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    ours, theirs = (quantiles(times, n=100, method="inclusive")[-1] for times in zip(*pairs, strict=True))
+    return ours, theirs
 
 
 def in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

@@ -1,20 +1,13 @@
 """What a warm function adds to the one call to the database that it stands on."""
 
-import importlib
-import json
-import time
 import uuid
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 
+from infra.local.bench import handlers
 from infra.local.bench.figures import Figure, compared, in_turn
-from infra.local.gateway.configuration import Service
-from infra.local.gateway.context import LambdaContext
-from infra.local.gateway.events import HttpRequest, to_event
 from infra.local.stack import Stack
-from infra.local.state import TOP
 
 READS, SAVES = 300, 21
 
@@ -23,18 +16,11 @@ class WarmCalls:
     """Warm calls of one signed-in user, whose handlers run in this process."""
 
     def __init__(self, stack: Stack) -> None:
-        keys = stack.keys
         self._subject = str(uuid.uuid4())
         self._url = stack.info["supabaseUrl"]
-        now = int(time.time())
-        claims = {"sub": self._subject, "role": "authenticated", "aud": "authenticated", "iat": now, "exp": now + 3600}
-        self._token = keys.sign({**claims, "iss": f"{self._url}/auth/v1"})
-        headers = {"apikey": keys.anon_key, "Authorization": f"Bearer {self._token}"}
+        self._token = handlers.token_for(stack, self._subject)
+        headers = {"apikey": stack.keys.anon_key, "Authorization": f"Bearer {self._token}"}
         self._bare = httpx.Client(base_url=f"{self._url}/rest/v1", headers=headers)
-        self._functions = Service(TOP / "serverless.yml").functions
-        self._handlers = {
-            name: importlib.import_module(f"functions.{name}.handler").handler for name in ("get_frames", "save_frames")
-        }
 
     def reading(self) -> Figure:
         storyboard = self._storyboard(6)
@@ -132,18 +118,7 @@ class WarmCalls:
         }
 
     def _call(self, name: str, method: str, *, query: dict[str, str] | None = None, body: object = None) -> None:
-        request = HttpRequest(
-            method=method,
-            path=f"/api/{name}",
-            query=urlencode(query or {}),
-            headers=[("authorization", f"Bearer {self._token}"), ("content-type", "application/json")],
-            body=b"" if body is None else json.dumps(body).encode(),
-            source_ip="127.0.0.1",
-        )
-        context = LambdaContext(self._functions[name], str(uuid.uuid4()))
-        answer = self._handlers[name](to_event(request, name), context)
-        if answer["statusCode"] != httpx.codes.OK:
-            raise RuntimeError(answer["body"])
+        handlers.call(name, method, self._token, query=query, body=body)
 
 
 def _pairs(times: dict[str, list[float]]) -> list[tuple[float, float]]:
