@@ -40,7 +40,7 @@ def filled() -> Iterator[Database]:
 
 
 def one(database: Database, query: str, *values: object) -> Any:
-    found = database.execute(query, values).fetchone()  # type: ignore[arg-type]
+    found = database.execute(query, values).fetchone()
     assert found is not None
     return found[0]
 
