@@ -62,16 +62,26 @@ def _tails(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return ours, theirs
 
 
-def in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return each contender's times in milliseconds; the first round warms up and does not count."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+def elapsed(run: Callable[[], object]) -> float:
+    """Return the milliseconds until a call returns."""
+    started = time.perf_counter()
+    run()
+    return (time.perf_counter() - started) * 1000
+
+
+def in_turn(
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int,
+    cost: Callable[[Callable[[], object]], float] = elapsed,
+) -> dict[str, list[float]]:
+    """Return what each contender's calls cost; the first round warms up and does not count."""
+    costs: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name, run in contenders.items():
-            started = time.perf_counter()
-            run()
+            spent = cost(run)
             if turn:
-                times[name].append((time.perf_counter() - started) * 1000)
-    return times
+                costs[name].append(spent)
+    return costs
 
 
 def cpu_of(run: Callable[[], object]) -> float:
