@@ -41,9 +41,7 @@ def _storyboard(stack: Stack) -> dict[str, list[Cost]]:
     claims = {"sub": str(uuid.uuid4()), "role": "authenticated", "aud": "authenticated", "iat": now, "exp": now + 3600}
     token = stack.keys.sign({**claims, "iss": f"{stack.info['supabaseUrl']}/auth/v1"})
     taken: dict[str, list[Cost]] = defaultdict(list)
-    with httpx.Client(
-        base_url=stack.info["apiUrl"], headers={"Authorization": f"Bearer {token}"}, timeout=120
-    ) as http:
+    with httpx.Client(base_url=stack.info["apiUrl"], headers={"Authorization": f"Bearer {token}"}, timeout=120) as http:
 
         def ask(method: str, function: str, body: Json | None = None, **query: str) -> Json:
             answer = http.request(method, f"/api/{function}", json=body, params=query).raise_for_status()
