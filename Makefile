@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 NPM_PLATFORM := $(if $(filter Darwin,$(shell uname -s)),--cpu=x64)
 NPM := infra/local/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test browser check format bench fuzz package invoke migrate lock clean help
+.PHONY: demo up status reset test browser check format bench fuzz package invoke migrate openapi lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ invoke: $(INSTALLED) ## Run one handler by hand (FUNCTION=upload_image EVENT=tes
 
 migrate: $(INSTALLED) ## Apply the schema and storage policies to a Supabase project (DATABASE_URL=postgresql://…)
 	@DATABASE_URL="$(DATABASE_URL)" $(RUN) -m infra.migrate
+
+openapi: $(INSTALLED) ## Write infra/openapi.json anew from the functions' code
+	@$(RUN) -m infra.openapi
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.txt anew
 	$(RUN) -m pip install --quiet uv
