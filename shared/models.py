@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,6 +22,7 @@ MAX_FRAMES: Final = 1000
 MAX_DURATION_SECONDS: Final = 3600
 
 _MAX_INTEGER: Final = 2_147_483_647  # of a Postgres integer
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -67,12 +69,20 @@ def _as_text(value: object) -> object:
     return value
 
 
+def _iso_8601(value: object) -> object:
+    """Take no number for a time: pydantic would count it as seconds since 1970."""
+    if not isinstance(value, str) or not _DATE.match(value):
+        raise ValueError("must be a date and time with its offset, by ISO 8601")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_storable)]
 LongText = Annotated[Text, StringConstraints(max_length=20_000)]
 ShortText = Annotated[Text, StringConstraints(max_length=255)]
 Words = Annotated[Text, StringConstraints(max_length=100)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_storable)]
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_storable)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_iso_8601, json_schema_input_type=AwareDatetime)]
 FrameId = Annotated[int | str, BeforeValidator(_one_frame_id), Field(examples=[1, "opening-shot"])]
 Timestamp = Annotated[
     Text,
