@@ -1550,7 +1550,7 @@ export interface components {
             /** @enum {string} */
             status: "waiting" | "processing" | "ready" | "rejected" | "expired";
             /** @description Of the ticket; when ready, of the URLs */
-            expiresAt: string | null;
+            expiresAt?: string | null;
             frameId?: (number | string) | null;
             code?: string | null;
             detail?: string | null;
@@ -4475,6 +4475,19 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            /** @description A page: that is not the password */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
             /** @description A page: this link leads nowhere */
             404: {
                 headers: {
@@ -4490,6 +4503,19 @@ export interface operations {
             };
             /** @description A page: this link has expired, or its views are used up */
             410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A page: too many tries of the password */
+            429: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Server-Timing": components["headers"]["Server-Timing"];
@@ -4601,7 +4627,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description A page: too many tries */
+            /** @description A page: too many tries of the password */
             429: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4658,6 +4684,19 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            /** @description A page: that is not the password */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
             /** @description A page: this link leads nowhere */
             404: {
                 headers: {
@@ -4673,6 +4712,19 @@ export interface operations {
             };
             /** @description A page: this link has expired, or its views are used up */
             410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A page: too many tries of the password */
+            429: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Server-Timing": components["headers"]["Server-Timing"];
