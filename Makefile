@@ -9,7 +9,7 @@ NPM := infra/local/node_modules/.package-lock.json
 CLIENT := infra/client/node_modules/.package-lock.json
 DEPLOY := infra/deploy/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test browser check format bench fuzz package invoke env deploy urls smoke migrate openapi lock clean help
+.PHONY: demo up status reset test browser check format bench fuzz package invoke env secrets deploy urls smoke migrate openapi lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ invoke: $(INSTALLED) ## Run one handler by hand (FUNCTION=upload_image EVENT=tes
 
 env: $(INSTALLED) ## Print the running stack's environment, for `eval "$$(make -s env)"`
 	@$(RUN) -m infra.local env
+
+secrets: $(INSTALLED) ## Say which secrets a stage still lacks in SSM (STAGE=dev)
+	@$(RUN) -m infra.deploy check --stage "$(STAGE)"
 
 deploy: $(INSTALLED) $(DEPLOY) ## Deploy to AWS: check the secrets, build the artifacts, deploy, print the URLs (STAGE=dev)
 	@$(RUN) -m infra.deploy check --stage "$(STAGE)"

@@ -17,9 +17,14 @@ def main(folder: Path) -> int:
 
 
 def exports(folder: Path) -> Mapping[str, str]:
-    """Return the functions' variables; this Python comes first on the path, as `python3`."""
+    """Return the functions' variables, what `make migrate` and `smoke` take, and this Python as `python3`."""
     info = running_info(folder)
     if info is None:
         raise StackError(f"No stack runs on {folder}: `make up` starts one.")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**function_environment(State(folder), info), "AWS_ACCOUNT_ID": AWS_ACCOUNT_ID, "PATH": path}
+    own = {
+        "API_URL": info["apiUrl"],
+        "DATABASE_URL": info["databaseUrl"],
+        "STORAGE_WEBHOOK_URL": f"{info['apiUrl']}/api/storage_webhook",
+    }
+    return {**function_environment(State(folder), info), "AWS_ACCOUNT_ID": AWS_ACCOUNT_ID, "PATH": path, **own}
