@@ -1374,17 +1374,17 @@ export interface components {
                 [key: string]: unknown;
             } | null;
         };
-        /** @description A session and one page of its frames. */
+        /** @description A session and one page of its frames. The URLs of a private bucket work until `expiresAt`; null: for good. */
         StoryboardPage: {
             /**
              * @default true
              * @constant
              */
             success: true;
-            expiresAt: string | null;
-            session: components["schemas"]["Session"];
             frames: components["schemas"]["Frame"][];
+            expiresAt: string | null;
             nextCursor: string | null;
+            session: components["schemas"]["Session"];
         };
         /** @description One stored template in one of its versions. */
         Template: {
