@@ -4,12 +4,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,7 +21,6 @@ MAX_FRAMES: Final = 1000
 MAX_DURATION_SECONDS: Final = 3600
 
 _MAX_INTEGER: Final = 2_147_483_647  # of a Postgres integer
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -70,30 +67,12 @@ def _as_text(value: object) -> object:
     return value
 
 
-def _iso_8601(value: object) -> object:
-    """Take no number for a time: pydantic would count it as seconds since 1970."""
-    if not isinstance(value, str) or not _DATE.match(value):
-        raise ValueError("must be a date and time with its offset, by ISO 8601")
-    return value
-
-
-def _in_utc(moment: datetime) -> datetime:
-    """Take any offset that can be written: Postgres reads only those up to 16 hours."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must lie in the years 1 to 9999") from None
-
-
 Text = Annotated[str, AfterValidator(_storable)]
 LongText = Annotated[Text, StringConstraints(max_length=20_000)]
 ShortText = Annotated[Text, StringConstraints(max_length=255)]
 Words = Annotated[Text, StringConstraints(max_length=100)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_storable)]
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_storable)]
-Moment = Annotated[
-    AwareDatetime, BeforeValidator(_iso_8601, json_schema_input_type=AwareDatetime), AfterValidator(_in_utc)
-]
 FrameId = Annotated[int | str, BeforeValidator(_one_frame_id), Field(examples=[1, "opening-shot"])]
 Timestamp = Annotated[
     Text,

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field
 from shared.errors import AppError
 from shared.identity import Caller, Credentials, RequestCredentials
 from shared.identity.api_keys import Scope, new_key
-from shared.models import Model, Moment, Name, Success, Text, UserId
+from shared.models import Model, Name, Success, Text, UserId
+from shared.moments import Moment
 from shared.paging import cursor_behind, key_behind
 from shared.web import checked_idempotency_key, create_app, request_hash
 

@@ -13,7 +13,8 @@ from functions.history.exporting import ZIP, exported
 from functions.history.listing import BEST, NEWEST, Asked, HistoryPage, read_history
 from shared.errors import AppError
 from shared.identity import RequestCredentials
-from shared.models import Moment, SessionId, Text, UserId, Words
+from shared.models import SessionId, Text, UserId, Words
+from shared.moments import Moment
 from shared.paging import Key, key_behind
 from shared.web import RawJson, create_app, etag_matches
 

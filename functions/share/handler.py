@@ -11,7 +11,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from shared.errors import AppError
 from shared.identity import Caller, Credentials, RequestCredentials
-from shared.models import FieldError, Model, Moment, SessionId, Success, Text, UserId
+from shared.models import FieldError, Model, SessionId, Success, Text, UserId
+from shared.moments import Moment
 from shared.paging import cursor_behind, key_behind
 from shared.shares import key_hash, password_key, sealed, token_hash, token_of, watch_url
 from shared.web import checked_idempotency_key, create_app, request_hash
