@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import httpx
 from postgrest import APIError
 from pydantic import ValidationError
-from storage3.exceptions import StorageApiError
 
 from shared.errors import AppError
 from shared.observability import Part, log, remaining_seconds, timed
 from shared.problems import PROBLEMS
+
+if TYPE_CHECKING:
+    from storage3.exceptions import StorageApiError
 
 _TIMEOUT_SECONDS: Final = 8.0
 _CONNECT_SECONDS: Final = 2.0
@@ -95,12 +97,17 @@ def translated(service: Service, part: Part | None) -> Iterator[None]:
             yield
     except APIError as error:
         raise _database_error(error) from error
-    except StorageApiError as error:
-        raise _storage_error(error) from error
     except (httpx.HTTPError, json.JSONDecodeError, KeyError, ValidationError) as error:
         # All but the first: what answered was not Supabase, but a proxy's error page for instance.
         log("upstream_failed", service=service, error=error)
         raise AppError(f"{service}_unavailable") from error
+    except Exception as error:
+        if service == "storage":
+            from storage3.exceptions import StorageApiError  # noqa: PLC0415  # there already, if it was raised
+
+            if isinstance(error, StorageApiError):
+                raise _storage_error(error) from error
+        raise
 
 
 def _database_error(error: APIError) -> AppError:
@@ -127,7 +134,7 @@ def _details(error: APIError) -> dict[str, object]:
     return details if isinstance(details, dict) else {}
 
 
-def _storage_error(error: StorageApiError) -> Exception:
+def _storage_error(error: "StorageApiError") -> Exception:
     if str(error.status) == "409":
         return AlreadyStoredError()
     if str(error.status) == "404" and "Bucket" not in error.message:
