@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from storage3.exceptions import StorageApiError
 
 from shared.errors import AppError
-from shared.observability import Part, log, remaining_seconds, timed
+from shared.observability import Part, log, outgoing_headers, remaining_seconds, timed
 from shared.problems import PROBLEMS
 
 _TIMEOUT_SECONDS: Final = 8.0
@@ -24,7 +24,7 @@ Service = Literal["database", "storage", "auth", "queue"]
 
 
 class _DeadlineTransport(httpx.HTTPTransport):
-    """Ends a call when the invocation's time is up, however slowly the other side answers."""
+    """Ends a call when the invocation's time is up, however slowly the other side answers; says whose call it is."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         left = remaining_seconds()
@@ -32,6 +32,7 @@ class _DeadlineTransport(httpx.HTTPTransport):
             raise httpx.ReadTimeout("no time left", request=request)
         timeout = {"connect": _CONNECT_SECONDS, "read": _TIMEOUT_SECONDS, "write": _TIMEOUT_SECONDS}
         timeout["pool"] = _CONNECT_SECONDS
+        request.headers.update(outgoing_headers())
         request.extensions["timeout"] = {phase: min(left, seconds) for phase, seconds in timeout.items()}
         try:
             response = super().handle_request(request)
