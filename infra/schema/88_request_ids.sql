@@ -31,3 +31,5 @@ create or replace trigger video_clips_note_request before insert on public.video
   for each row execute function private.note_request();
 create or replace trigger webhook_deliveries_note_request before insert on public.webhook_deliveries
   for each row execute function private.note_request();
+
+revoke execute on function private.note_request() from public, anon;
