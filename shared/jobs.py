@@ -160,8 +160,8 @@ def _bring_again_soon(record: Mapping[str, Any]) -> None:
     times = int(record["attributes"]["ApproximateReceiveCount"])
     seconds = _AGAIN_AFTER_SECONDS[min(times, len(_AGAIN_AFTER_SECONDS)) - 1]
     *_, region, account, name = record["eventSourceARN"].split(":")
-    base = settings().aws.endpoint_url or f"https://sqs.{region}.amazonaws.com"
     with suppress(AppError):
+        base = settings().aws.endpoint_url or f"https://sqs.{region}.amazonaws.com"
         url = f"{base}/{account}/{name}"
         _call("ChangeMessageVisibility", url, {"ReceiptHandle": receipt, "VisibilityTimeout": seconds})
 
