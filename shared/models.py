@@ -273,9 +273,15 @@ class SavedStoryboard(_WithUrls):
     next_cursor: str | None = None
 
 
-class StoryboardPage(_WithUrls):
-    """A session and one page of its frames."""
+class FramesPage(Model):
+    """One page of a session's frames. The URLs of a private bucket work until `expiresAt`; null: for good."""
+
+    frames: list[Frame]
+    expires_at: str | None = None
+    next_cursor: str | None = None
+
+
+class StoryboardPage(FramesPage, Success):
+    """A session and one page of its frames. The URLs of a private bucket work until `expiresAt`; null: for good."""
 
     session: Session
-    frames: list[Frame]
-    next_cursor: str | None = None

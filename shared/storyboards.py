@@ -2,11 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from shared import cache
+from shared.errors import AppError
 from shared.identity import Caller
-from shared.models import Frame, SavedStoryboard, Session, StoryboardInput, StoryboardPage
+from shared.models import Frame, FramesPage, SavedStoryboard, Session, StoryboardInput
 from shared.paging import cursor_behind, key_behind
 from shared.supabase_access import Access, media_path, stored_url, url_epoch
 
@@ -56,19 +59,73 @@ def session_of(row: Row, caller: Caller) -> Session:
     return Session.model_validate({**row, "user_id": owner, "role": row["caller_role"]})
 
 
-def has_more(session_with_frames: Row) -> bool:
-    """Return whether frames follow those that were read."""
-    rows, last = session_with_frames["frames"], session_with_frames["last"]
-    return bool(rows) and rows[-1]["frame_number"] < last[0]["frame_number"]
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """A session and a page of its frames, as they were read."""
+
+    etag: str
+    text: Callable[[], str]
+    """Returns the JSON of a `StoryboardPage`."""
 
 
-def page_of(session: Session, rows: Sequence[Row], access: Access, *, more: bool) -> StoryboardPage:
-    """Return the session with as many of these frames as fit into one answer; `more` says that others follow."""
+def read_page(access: Access, caller: Caller, session_id: str, *, after: int, limit: int) -> ReadPage:
+    """Return a session and up to `limit` of its frames behind the number `after`; raises `session_not_found`.
+
+    With Redis the frames are read only where they have changed since somebody did; the session itself always is.
+    """
+    if not cache.is_there():
+        row = _existing(access.session_with_frames(session_id, after=after, limit=limit))
+        return _as_read(session_of(row, caller), _digest(row), (after, limit), lambda: _frames_text(row, access))
+    known = [_existing(access.session(session_id))]
+
+    def key(row: Row) -> str:
+        shape = list(Frame.model_fields)
+        return cache.key("frames", shape, caller.subject, session_id, row["frames_stamp"], after, limit, url_epoch())
+
+    def make() -> tuple[str, bytes]:
+        row = _existing(access.session_with_frames(session_id, after=after, limit=limit, stamped=True))
+        known.append(row)  # with these frames goes this row, should both have changed
+        return key(row), f"{_digest(row)}\n{_frames_text(row, access)}".encode()
+
+    digest, _, frames = cache.read_through(key(known[0]), make).decode().partition("\n")
+    return _as_read(session_of(known[-1], caller), digest, (after, limit), lambda: frames)
+
+
+def _existing(row: Row | None) -> Row:
+    if row is None:
+        raise AppError("session_not_found")
+    return row
+
+
+def _as_read(session: Session, digest: str, place: tuple[int, int], frames: Callable[[], str]) -> ReadPage:
+    said = session.model_dump_json(by_alias=True)
+    hashed = hashlib.sha256(f"{said}|{digest}|{place}|{url_epoch()}".encode()).hexdigest()
+    return ReadPage(
+        # Strong, and begins with the version, so that it also serves as `If-Match` of a save.
+        f'"{session.version}-{hashed[:20]}"',
+        lambda: f'{{"success":true,"session":{said},{frames()[1:]}',
+    )
+
+
+def _digest(row: Row) -> str:
+    return hashlib.sha256(json.dumps([row["frames"], _has_more(row)]).encode()).hexdigest()
+
+
+def _frames_text(row: Row, access: Access) -> str:
+    return _page_of(row["frames"], access, more=_has_more(row)).model_dump_json(by_alias=True)
+
+
+def _has_more(row: Row) -> bool:
+    rows, last = row["frames"], row["last"]
+    return bool(rows) and bool(rows[-1]["frame_number"] < last[0]["frame_number"])
+
+
+def _page_of(rows: Sequence[Row], access: Access, *, more: bool) -> FramesPage:
+    """Return as many of these frames as fit into one answer; `more` says that others follow."""
     fitting = _fitting(rows)
     more = more or len(fitting) < len(rows)
     urls = access.urls(sorted({row[name] for row in fitting for name in ("image_path", "thumbnail_path") if row[name]}))
-    return StoryboardPage(
-        session=session,
+    return FramesPage(
         frames=[_frame(row, urls.by_path) for row in fitting],
         expires_at=urls.expires_at,
         next_cursor=cursor_behind(_FRAMES, fitting[-1]["frame_number"]) if more and fitting else None,
@@ -77,7 +134,7 @@ def page_of(session: Session, rows: Sequence[Row], access: Access, *, more: bool
 
 def saved(session: Session, rows: Sequence[Row], access: Access, caller: Caller) -> SavedStoryboard:
     """Return the answer to a save, with as many frames as fit into it."""
-    page = page_of(session, rows, access, more=False)
+    page = _page_of(rows, access, more=False)
     return SavedStoryboard(
         session_id=session.session_id,
         user_id=caller.user_id,
@@ -93,13 +150,6 @@ def frames_behind(cursor: str | None) -> int:
     """Return the number of the frame that a page begins behind; raises `invalid_cursor`."""
     number = key_behind(_FRAMES, cursor, int)[0] if cursor else 0
     return min(int(number), _LAST_NUMBER)
-
-
-def etag_of(session: Session, rows: Sequence[Row], page: str) -> str:
-    """Return a strong ETag that begins with the version, so that it also serves as `If-Match` of a save."""
-    digest = hashlib.sha256(f"{session.model_dump_json()}|{page}|{url_epoch()}".encode())
-    digest.update(json.dumps(rows).encode())
-    return f'"{session.version}-{digest.hexdigest()[:20]}"'
 
 
 def _fitting(rows: Sequence[Row]) -> Sequence[Row]:

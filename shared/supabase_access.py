@@ -57,14 +57,24 @@ class Access:
         with translated("database", part):
             return self._rest.rpc(function, cast(dict[str, str], dict(parameters))).execute().data
 
-    def session_with_frames(self, session_id: str, *, after: int, limit: int) -> dict[str, Any] | None:
+    def session(self, session_id: str) -> dict[str, Any] | None:
+        """Return the row of a session, with `caller_role` and `frames_stamp`, which changes whenever its frames do."""
+        with translated("database", "db"):
+            asked = self._rest.from_("video_sessions").select("*,caller_role,frames_stamp")
+            rows = asked.eq("session_id", session_id).execute().data
+        return cast(dict[str, Any], rows[0]) if rows else None
+
+    def session_with_frames(
+        self, session_id: str, *, after: int, limit: int, stamped: bool = False
+    ) -> dict[str, Any] | None:
         """Return the row of a session, with `frames`: `limit` rows numbered above `after`; and with `last`: the
-        number of its last frame; and `caller_role`. One round trip.
+        number of its last frame; and `caller_role`; and `frames_stamp` where it is asked for. One round trip.
         """
+        columns = "*,caller_role,frames_stamp" if stamped else "*,caller_role"
         with translated("database", "db"):
             rows = (
                 self._rest.from_("video_sessions")
-                .select("*,caller_role,frames:video_frames(*),last:video_frames(frame_number)")
+                .select(f"{columns},frames:video_frames(*),last:video_frames(frame_number)")
                 .eq("session_id", session_id)
                 .order("frame_number", desc=True, foreign_table="last")
                 .limit(1, foreign_table="last")

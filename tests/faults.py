@@ -25,6 +25,7 @@ class FaultyUpstream:
         self.headers: list[dict[str, str]] = []
         self._every, self._calls = 1, 0
         self._target = target
+        self._client = httpx.Client(timeout=30)  # one for all: to make one takes longer than to ask
         self._stop = Event()
         outer = self
 
@@ -48,6 +49,7 @@ class FaultyUpstream:
         self._stop.set()
         self._server.shutdown()
         self._server.server_close()
+        self._client.close()
 
     @contextmanager
     def failing(self, prefix: str, fault: Fault, *, every: int = 1) -> Iterator[None]:
@@ -115,7 +117,7 @@ class FaultyUpstream:
     def _forward_unseen(self, request: BaseHTTPRequestHandler, body: bytes) -> httpx.Response:
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         headers["accept-encoding"] = "identity"
-        return httpx.request(request.command, self._target + request.path, headers=headers, content=body, timeout=30)
+        return self._client.request(request.command, self._target + request.path, headers=headers, content=body)
 
     def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         answer = self._forward_unseen(request, body)

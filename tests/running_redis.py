@@ -14,19 +14,27 @@ from shared.settings import settings
 
 
 class Redis:
-    """A running server, which a test may freeze."""
+    """A running server, which a test may freeze, or stop and start again."""
 
     def __init__(self, folder: Path) -> None:
         state = State(folder)
         self._processes = Processes(state.processes_file, state.logs)
-        port = state.ports(0)["gateway"]
-        self._processes.start(redis_server.program(port))
+        self._port = state.ports(0)["gateway"]
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.start()
+
+    def start(self) -> None:
+        self._processes.start(redis_server.program(self._port))
         self._processes.wait_ready("redis")
-        self.url = f"redis://127.0.0.1:{port}/0"
 
     def keys(self) -> list[str]:
         with client.Redis.from_url(self.url, decode_responses=True) as connection:
             return sorted(connection.keys())
+
+    def values(self) -> bytes:
+        """Return all that is kept, in one."""
+        with client.Redis.from_url(self.url) as connection:
+            return b"\n".join(filter(None, map(connection.get, connection.keys())))
 
     def empty(self) -> None:
         with client.Redis.from_url(self.url) as connection:

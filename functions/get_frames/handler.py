@@ -5,11 +5,10 @@ from typing import Annotated
 from fastapi import Header, Query, Response
 from mangum import Mangum
 
-from shared.errors import AppError
 from shared.identity import RequestCredentials
 from shared.models import MAX_FRAMES, SessionId, StoryboardPage, UserId
-from shared.storyboards import etag_of, frames_behind, has_more, page_of, session_of
-from shared.web import create_app, etag_matches, json_answer
+from shared.storyboards import frames_behind, read_page
+from shared.web import RawJson, create_app, etag_matches
 
 app = create_app("get_frames", "The session and its frames, paged")
 
@@ -25,17 +24,11 @@ def get_frames(  # noqa: PLR0913, PLR0917  # one parameter each of the query
 ) -> Response:
     """Return the session with up to `limit` frames by number; `nextCursor` leads to the following ones."""
     caller = credentials.caller(user_id)
-    access = caller.access()
-    after = frames_behind(cursor)
-    found = access.session_with_frames(session_id, after=after, limit=limit)
-    if found is None:
-        raise AppError("session_not_found")
-    session, rows, more = session_of(found, caller), found["frames"], has_more(found)
-    etag = etag_of(session, rows, page=f"{after}:{limit}")
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if etag_matches(if_none_match, etag):
+    page = read_page(caller.access(), caller, session_id, after=frames_behind(cursor), limit=limit)
+    headers = {"ETag": page.etag, "Cache-Control": "private, no-cache"}
+    if etag_matches(if_none_match, page.etag):
         return Response(status_code=304, headers=headers)
-    return json_answer(page_of(session, rows, access, more=more), headers)
+    return RawJson(page.text(), headers=headers)
 
 
 handler = Mangum(app, lifespan="off")

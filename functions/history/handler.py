@@ -1,9 +1,8 @@
 """A caller's sessions and their videos: listed, searched, exported, and deleted for good."""
 
-import hashlib
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Header, Query, Response
 from mangum import Mangum
@@ -11,17 +10,15 @@ from pydantic import AwareDatetime, StringConstraints
 
 from functions.history.erasing import Receipt, erase_account, erase_session
 from functions.history.exporting import exported
-from functions.history.listing import HistoryPage, fingerprint, history_page
+from functions.history.listing import BEST, NEWEST, Asked, HistoryPage, read_history
 from shared.errors import AppError
 from shared.identity import RequestCredentials
 from shared.models import SessionId, Text, UserId, Words
-from shared.paging import Key, cursor_behind, key_behind
-from shared.supabase_access import url_epoch
-from shared.web import create_app, etag_matches, json_answer
+from shared.paging import Key, key_behind
+from shared.web import RawJson, create_app, etag_matches
 
 app = create_app("history", "Sessions and videos, searched and paged; delete one for good")
 
-NEWEST, BEST = "history", "history search"
 LARGEST_ID = 2_147_483_647
 RANK = re.compile(r"\d(\.\d{1,12})?(e-\d\d?)?")
 
@@ -60,20 +57,13 @@ def get_history(  # noqa: PLR0913, PLR0917  # one parameter each of the query
         "status": status, "style": style, "mood": mood, "template_id": template_id, "tag": tag,
         "since": since and since.isoformat(), "until": until and until.isoformat(),
     }  # fmt: skip
-    asked = {
-        "p_scope": scope,
-        "p_filter": {name: value for name, value in filters.items() if value is not None},
-        "p_limit": limit + 1,
-        "p_query": q,
-        **_behind(cursor, searching=q is not None),
-    }
-    rows = access.rpc("list_history", asked)
-    etag = f'"{hashlib.sha256(fingerprint(rows) + str((limit, url_epoch())).encode()).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if etag_matches(if_none_match, etag):
+    wanted = {name: str(value) for name, value in filters.items() if value is not None}
+    behind = _behind(cursor, searching=q is not None)
+    page = read_history(access, caller, Asked(scope, wanted, q, limit, behind))
+    headers = {"ETag": page.etag, "Cache-Control": "private, no-cache"}
+    if etag_matches(if_none_match, page.etag):
         return Response(status_code=304, headers=headers)
-    last = rows[limit - 1] if len(rows) > limit else None
-    return json_answer(history_page(rows[:limit], access, caller, last and _cursor(last)), headers)
+    return RawJson(page.text(), headers=headers)
 
 
 @app.delete("/", summary="Delete a session, or everything, for good")
@@ -108,12 +98,6 @@ def _behind(cursor: str | None, *, searching: bool) -> dict[str, Key]:
     except ValueError as error:
         raise AppError("invalid_cursor") from error
     return {"p_after_created": moment, "p_after_id": min(int(number), LARGEST_ID)}
-
-
-def _cursor(row: dict[str, Any]) -> str:
-    if row["rank"] is None:
-        return cursor_behind(NEWEST, row["created_at"], row["id"])
-    return cursor_behind(BEST, str(row["rank"]), row["id"])
 
 
 handler = Mangum(app, lifespan="off")

@@ -1,17 +1,23 @@
 """A page of a caller's sessions, as rows -> as the API answers it."""
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from shared import cache
 from shared.identity import Caller
 from shared.models import Model, Session, Success
+from shared.paging import Key, cursor_behind
 from shared.storyboards import session_of
-from shared.supabase_access import Access, media_path
+from shared.supabase_access import Access, media_path, url_epoch
 
 Row = dict[str, Any]
+
+NEWEST, BEST = "history", "history search"  # what cursors are made for
 
 BRACKETS = {0xE000: "<", 0xE001: ">"}  # a search would take what stands between them for a tag
 VIDEO_FILES = ("video_url", "poster_url", "preview_url", "captions_url")
@@ -79,7 +85,71 @@ class HistoryPage(Success):
     next_cursor: str | None = None
 
 
-def history_page(rows: Sequence[Row], access: Access, caller: Caller, next_cursor: str | None) -> HistoryPage:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which sessions are wanted: of which scope and kinds, found by which words, how many, behind which key."""
+
+    scope: str
+    filters: Mapping[str, str]
+    query: str | None
+    limit: int
+    behind: Mapping[str, Key]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """A page as it was read."""
+
+    etag: str
+    text: Callable[[], str]
+    """Returns the JSON of a `HistoryPage`."""
+
+
+def read_history(access: Access, caller: Caller, asked: Asked) -> ReadPage:
+    """Return a page; with Redis the first one of a list, which most visits begin with, only where it has changed."""
+    # An answer says a guest's own `userId`, which is its secret, and kept nowhere.
+    if asked.query is not None or asked.behind or caller.is_guest or not cache.is_there():
+        return _read(access, caller, asked)
+    wanted = {"p_scope": asked.scope, "p_filter": asked.filters, "p_limit": asked.limit + 1}
+    stamp = access.rpc("history_stamp", wanted)
+    shape = [list(model.model_fields) for model in (HistorySession, Thumbnail, VideoSummary)]
+    key = cache.key("history", shape, caller.subject, wanted, stamp, url_epoch())
+
+    def make() -> tuple[str, bytes]:
+        page = _read(access, caller, asked)
+        return key, f"{page.etag}\n{page.text()}".encode()
+
+    etag, _, text = cache.read_through(key, make).decode().partition("\n")
+    return ReadPage(etag, lambda: text)
+
+
+def _read(access: Access, caller: Caller, asked: Asked) -> ReadPage:
+    rows = access.rpc(
+        "list_history",
+        {
+            "p_scope": asked.scope,
+            "p_filter": asked.filters,
+            "p_limit": asked.limit + 1,
+            "p_query": asked.query,
+            **asked.behind,
+        },
+    )
+    hashed = hashlib.sha256(json.dumps([rows, asked.limit, url_epoch()], sort_keys=True).encode()).hexdigest()
+    last = rows[asked.limit - 1] if len(rows) > asked.limit else None
+    next_cursor = last and _cursor(last)
+    return ReadPage(
+        f'"{hashed[:32]}"',
+        lambda: _page(rows[: asked.limit], access, caller, next_cursor).model_dump_json(by_alias=True),
+    )
+
+
+def _cursor(row: Row) -> str:
+    if row["rank"] is None:
+        return cursor_behind(NEWEST, row["created_at"], row["id"])
+    return cursor_behind(BEST, str(row["rank"]), row["id"])
+
+
+def _page(rows: Sequence[Row], access: Access, caller: Caller, next_cursor: str | None) -> HistoryPage:
     """Return the page of these rows, all their URLs made at once."""
     urls = access.urls(sorted({path for row in rows for path in _paths(row)}))
     sessions = [_session(row, urls.by_path, caller) for row in rows]
@@ -116,8 +186,3 @@ def _highlight(row: Row) -> Highlight:
         match, _, rest = part.partition("\3") if number else ("", "", part)
         fragments += [Fragment(text=match, match=True), Fragment(text=rest, match=False)]
     return Highlight(frame_number=row["frame_number"], fragments=[one for one in fragments if one.text])
-
-
-def fingerprint(rows: Sequence[Row]) -> bytes:
-    """Return what an ETag of these rows hangs on."""
-    return json.dumps(rows, sort_keys=True).encode()

@@ -5,11 +5,13 @@ from typing import Annotated
 from fastapi import Header, Query, Response
 from mangum import Mangum
 
+from shared import cache
 from shared.identity import RequestCredentials
 from shared.models import Model, Success
 from shared.paging import cursor_behind, key_behind
+from shared.supabase_access import Access
 from shared.templates import Template, TemplateContent, TemplateId, find_template, template_of, templates_of
-from shared.web import checked_idempotency_key, create_app, expected_version, json_answer, request_hash
+from shared.web import RawJson, checked_idempotency_key, create_app, expected_version, json_answer, request_hash
 
 app = create_app("templates", "Built-in and own styles")
 
@@ -47,20 +49,15 @@ def get_templates(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """Return a page of all templates; with `templateId` that one, with `version` as it was then."""
-    access = credentials.caller(None).access()
+    caller = credentials.caller(None)
+    access = caller.access()
     if template_id is not None:
         return _answer(find_template(access, template_id, version))
-    own, number = key_behind(LIST, cursor, int, int) if cursor else (0, 0)
-    behind = {"p_after_own": bool(own), "p_after_id": min(int(number), 2_147_483_647)}
-    rows = access.rpc("list_templates", {**behind, "p_limit": limit + 1})
-    page = rows[:limit]
-    last = page[-1] if len(rows) > limit else None
-    return json_answer(
-        TemplatePage(
-            templates=templates_of(page),
-            next_cursor=cursor_behind(LIST, int(last["user_id"] is not None), last["id"]) if last else None,
-        )
-    )
+    if cursor is not None or not cache.is_there():
+        return RawJson(_listed(access, cursor, limit))
+    shape = list(Template.model_fields)
+    key = cache.key("templates", shape, caller.subject, limit, access.rpc("templates_stamp", {}))
+    return RawJson(cache.read_through(key, lambda: (key, _listed(access, None, limit).encode())).decode())
 
 
 @app.post("/", summary="Make a template", status_code=201, response_model=TemplateAnswer)
@@ -107,6 +104,16 @@ def delete_template(template_id: NamedTemplate, credentials: RequestCredentials)
 def _row(content: TemplateContent) -> dict[str, object]:
     row = content.model_dump(by_alias=True, exclude_none=True, exclude_unset=True, mode="json")
     return {"description": "", "video": {}, "storyboard": {}, "fields": {}, **row}
+
+
+def _listed(access: Access, cursor: str | None, limit: int) -> str:
+    own, number = key_behind(LIST, cursor, int, int) if cursor else (0, 0)
+    behind = {"p_after_own": bool(own), "p_after_id": min(int(number), 2_147_483_647)}
+    rows = access.rpc("list_templates", {**behind, "p_limit": limit + 1})
+    page = rows[:limit]
+    last = page[-1] if len(rows) > limit else None
+    next_cursor = cursor_behind(LIST, int(last["user_id"] is not None), last["id"]) if last else None
+    return TemplatePage(templates=templates_of(page), next_cursor=next_cursor).model_dump_json(by_alias=True)
 
 
 def _answer(template: Template, status: int = 200) -> Response:

@@ -1,6 +1,7 @@
 """The page behind a share link: a player for people without an account, and what link previews read."""
 
 import hashlib
+import json
 import re
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -10,11 +11,13 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from mangum import Mangum
 
 from functions.watch.pages import View, embedding, headers, notice_page, password_page, video_page
+from shared import cache
 from shared.errors import AppError
 from shared.identity import address_of, share_visitor
 from shared.observability import log
 from shared.settings import settings
 from shared.shares import is_token, key_hash, password_key, token_hash
+from shared.supabase_access import Access
 from shared.web import create_app
 
 app = create_app("watch", "The page behind a share link")
@@ -109,7 +112,7 @@ def _look(request: Request, token: str, key: str | None, *, counts: bool) -> Vie
             "p_password_hash": key_hash(key) if key else None,
         }
         access = share_visitor(token_hash(token))
-        facts: dict[str, Any] = access.rpc("open_share", visit) or {"state": "missing"}
+        facts = _opened(access, token_hash(token), visit)
         view = View(facts["state"], facts, access.urls(_paths(facts)).by_path)
     except AppError as error:
         log("refused", code=error.code, status=error.status)
@@ -117,6 +120,19 @@ def _look(request: Request, token: str, key: str | None, *, counts: bool) -> Vie
     log("share_opened", state=view.state, counts=counts)
     is_lost = bool(view.video.get("path")) and view.source is None
     return View("not_ready") if is_lost else view
+
+
+def _opened(access: Access, link: str, visit: dict[str, Any]) -> dict[str, Any]:
+    """Return what the database says of a link; frames that have not changed meanwhile come out of the cache."""
+    key = cache.key("share", link)
+    known = json.loads(cache.recall(key) or b"{}")
+    facts: dict[str, Any] = access.rpc("open_share", {**visit, "p_known_stamp": known.get("stamp")}) or {}
+    stamp = facts.get("frames_stamp")
+    if stamp is not None and facts["frames"] is None:
+        facts["frames"] = known["frames"]
+    elif stamp is not None:
+        cache.remember(key, json.dumps({"stamp": stamp, "frames": facts["frames"]}).encode())
+    return facts or {"state": "missing"}
 
 
 def _page(request: Request, token: str, view: View, *, embedded: bool = False) -> Response:

@@ -49,11 +49,16 @@ language sql stable security invoker set search_path = '' as $$
 $$;
 comment on function private.shared_frames(text) is 'The first 200 frames, as the page of a session without a video shows them.';
 
-create or replace function private.shared_page(p_session_id text, p_video_id uuid) returns jsonb
+drop function if exists public.open_share(text, text, text);
+drop function if exists private.open_share(text, text, text);
+drop function if exists private.shared_page(text, uuid);
+
+create or replace function private.shared_page(p_session_id text, p_video_id uuid, p_known_stamp text) returns jsonb
 language plpgsql stable security invoker set search_path = '' as $$
 declare
   video public.final_videos;
   frames jsonb := '[]';
+  stamp text;
   wanted_status text;
 begin
   select * into video from private.shared_video(p_session_id, p_video_id);
@@ -62,7 +67,8 @@ begin
       where session_id = p_session_id and (p_video_id is null or video_id = p_video_id)
       order by created_at desc, id desc limit 1;
     if p_video_id is null then
-      frames := private.shared_frames(p_session_id);
+      stamp := public.frames_stamp(s) from public.video_sessions s where s.session_id = p_session_id;
+      frames := case when stamp is distinct from p_known_stamp then private.shared_frames(p_session_id) end;
     end if;
     if frames = '[]' then
       return jsonb_build_object(
@@ -85,11 +91,13 @@ begin
         'captions', private.media_path(video.captions_url), 'width', video.width, 'height', video.height,
         'seconds', video.duration_seconds) end,
       'frames', frames,
+      'frames_stamp', stamp,
       'is_rendering', coalesce(wanted_status in ('queued', 'rendering', 'merging'), false))
     from public.video_sessions s where s.session_id = p_session_id);
 end $$;
-comment on function private.shared_page(text, uuid) is
-  'What the page of a link shows: the video, or the frames of a session that has none yet, or why there is neither.';
+comment on function private.shared_page(text, uuid, text) is
+  'What the page of a link shows: the video, or the frames of a session that has none yet, or why there is neither. '
+  'Frames that are known by their stamp are not said again: null.';
 
 create or replace function private.password_refusal(p_link public.share_links, p_address text, p_password_hash text)
 returns jsonb
@@ -139,7 +147,9 @@ end $$;
 comment on function private.count_view(public.share_links, text) is
   'Counts a view, once an hour of each viewer; false where the link has no view left. The caller holds the lock on its row.';
 
-create or replace function private.open_share(p_viewer text, p_address text, p_password_hash text) returns jsonb
+create or replace function private.open_share(
+  p_viewer text, p_address text, p_password_hash text, p_known_stamp text)
+returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   link public.share_links;
@@ -153,25 +163,32 @@ begin
     return '{"state": "expired"}';
   end if;
   answer := coalesce(
-    private.password_refusal(link, p_address, p_password_hash), private.shared_page(link.session_id, link.video_id));
+    private.password_refusal(link, p_address, p_password_hash),
+    private.shared_page(
+      link.session_id, link.video_id,
+      case when p_viewer is not null or link.max_views is null then p_known_stamp end));
   if answer ->> 'state' <> 'shown' then
     return answer;
   elsif not private.count_view(link, p_viewer) then
     return '{"state": "used_up"}';
   elsif p_viewer is null and link.max_views is not null then
-    return answer #- '{video,path}' || jsonb_build_object('frames', jsonb_path_query_array(answer, '$.frames[0]'));
+    return (answer - 'frames_stamp') #- '{video,path}'
+      || jsonb_build_object('frames', jsonb_path_query_array(answer, '$.frames[0]'));
   end if;
   return answer;
 end $$;
-comment on function private.open_share(text, text, text) is 'See public.open_share.';
+comment on function private.open_share(text, text, text, text) is 'See public.open_share.';
 
-create or replace function public.open_share(p_viewer text, p_address text, p_password_hash text) returns jsonb
+create or replace function public.open_share(
+  p_viewer text, p_address text, p_password_hash text, p_known_stamp text default null)
+returns jsonb
 language sql security invoker set search_path = '' as $$
-  select private.open_share(p_viewer, p_address, p_password_hash)
+  select private.open_share(p_viewer, p_address, p_password_hash, p_known_stamp)
 $$;
-comment on function public.open_share(text, text, text) is
+comment on function public.open_share(text, text, text, text) is
   'What the link of the caller''s token shows, and the view counted; null where there is no such link or it was revoked. '
-  'Without a viewer nothing is counted, and where views are limited only what a preview needs is shown.';
+  'Without a viewer nothing is counted, and where views are limited only what a preview needs is shown. Frames whose '
+  '`frames_stamp` is the known one are not said again: null.';
 
 create or replace function public.forget_share_visits() returns bigint
 language sql security invoker set search_path = '' as $$
@@ -185,7 +202,8 @@ $$;
 comment on function public.forget_share_visits() is 'Deletes what is no longer needed of who watched, and returns how much.';
 
 revoke execute on all functions in schema private from public, anon;
-revoke execute on function public.open_share(text, text, text), public.forget_share_visits() from public, anon, authenticated;
-grant execute on function public.open_share(text, text, text) to authenticated;
+revoke execute on function public.open_share(text, text, text, text), public.forget_share_visits()
+  from public, anon, authenticated;
+grant execute on function public.open_share(text, text, text, text) to authenticated;
 grant execute on function public.forget_share_visits() to service_role;
-grant execute on function private.open_share(text, text, text), private.shared_files() to authenticated, service_role;
+grant execute on function private.open_share(text, text, text, text), private.shared_files() to authenticated, service_role;

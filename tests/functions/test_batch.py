@@ -186,6 +186,25 @@ def test_nothing_further_begins_when_the_budget_is_reached(
     assert statuses(state(alice, batch)) == ["completed"] * 4
 
 
+def test_what_is_beyond_the_months_quota_fails_alone(
+    alice: User, queues: Queues, image: str, template_id: str, database: Database
+) -> None:
+    before = database.execute("select amount from private.quotas where name = 'renders_per_month'").fetchone()
+    assert before
+    database.execute("update private.quotas set amount = 2 where name = 'renders_per_month'")
+    try:
+        rows = [{"templateData": {"name": f"No. {number}"}} for number in range(4)]
+        batch = begun(ask(alice, rows, templateId=template_id, frames=frames(image)))
+    finally:
+        database.execute("update private.quotas set amount = %s where name = 'renders_per_month'", before)
+    assert statuses(batch) == ["queued", "queued", "failed", "failed"]
+    assert codes(batch) == [None, None, "quota_exceeded", "quota_exceeded"]
+    assert batch["items"][2]["error"]["quota"] == "renders_per_month"
+    assert len(alice.get("history").json["sessions"]) == 2, "nothing is left of an item that could not begin"
+    queues.work()
+    assert state(alice, batch)["counts"] == {"completed": 2, "failed": 2}
+
+
 def test_a_batch_that_is_canceled_begins_nothing_further(
     alice: User, queues: Queues, image: str, template_id: str
 ) -> None:

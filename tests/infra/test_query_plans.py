@@ -111,6 +111,8 @@ CALLS = {
     "invite_member": "select public.invite_member(%(own)s, 'new@example.com', 'viewer')",
     "leave_session": "select public.leave_session(%(shared)s)",
     "list_history": "select public.list_history('all', '{}', 20)",
+    "history_stamp": "select public.history_stamp('all', '{}', 20)",
+    "frames_stamp": "select s.frames_stamp from public.video_sessions s where session_id = %(shared)s",
     "can_read_file": "select private.can_read_file(%(shared_video)s)",
     "is_given_away": "select private.is_given_away(%(own_image)s)",
 }

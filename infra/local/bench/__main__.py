@@ -22,7 +22,13 @@ def main() -> int:
         with Stack(Path(folder) / "state", port=0) as stack:
             os.environ.update(stack.function_environment())
             calls = WarmCalls(stack)
-            figures = [*cold_starts.measure(), calls.reading(), calls.saving(), *Rendering(stack).measure()]
+            figures = [
+                *cold_starts.measure(),
+                calls.reading(),
+                calls.saving(),
+                *calls.caching(),
+                *Rendering(stack).measure(),
+            ]
     print(table(figures + images.measure() + clips.measure() + joining.measure()), settings.pareto(), sep="\n\n")
     return 0
 

@@ -2,21 +2,30 @@
 
 import importlib
 import json
+import os
+import tempfile
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 
+from infra.local import redis_server
 from infra.local.bench.figures import Figure, compared, in_turn
 from infra.local.gateway.configuration import Service
 from infra.local.gateway.context import LambdaContext
 from infra.local.gateway.events import HttpRequest, to_event
+from infra.local.processes import Processes
 from infra.local.stack import Stack
-from infra.local.state import TOP
+from infra.local.state import TOP, State
+from shared.settings import settings
 
-READS, SAVES = 300, 21
+READS, SAVES, CACHED = 300, 21, 60
 
 
 class WarmCalls:
@@ -33,7 +42,8 @@ class WarmCalls:
         self._bare = httpx.Client(base_url=f"{self._url}/rest/v1", headers=headers)
         self._functions = Service(TOP / "serverless.yml").functions
         self._handlers = {
-            name: importlib.import_module(f"functions.{name}.handler").handler for name in ("get_frames", "save_frames")
+            name: importlib.import_module(f"functions.{name}.handler").handler
+            for name in ("get_frames", "save_frames", "history", "templates")
         }
 
     def reading(self) -> Figure:
@@ -110,6 +120,31 @@ class WarmCalls:
             1.5,
         )
 
+    def caching(self) -> list[Figure]:
+        """Return what Redis saves, where nothing has changed since the last call."""
+        long = self._storyboard(1000)
+        self._call("save_frames", "POST", body=long)
+        for _ in range(20):
+            self._call("save_frames", "POST", body=self._storyboard(6))
+        short = self._storyboard(6)
+        self._call("save_frames", "POST", body=short)
+        calls = {
+            "get_frames, 6 frames": partial(self._call, "get_frames", "GET", query={"sessionId": short["sessionId"]}),
+            "get_frames, 1,000 frames": partial(
+                self._call, "get_frames", "GET", query={"sessionId": long["sessionId"]}
+            ),
+            "history, first page": partial(self._call, "history", "GET"),
+            "templates": partial(self._call, "templates", "GET"),
+        }
+        with running_redis() as url:
+            ways = {"with": partial(_use_redis, url), "without": partial(_use_redis, "")}
+            found = {}
+            for name, call in calls.items():
+                times = in_turn({way: partial(_both, use, call) for way, use in ways.items()}, CACHED)
+                found[name] = list(zip(times["with"], times["without"], strict=True))
+            _use_redis("")
+        return [compared(f"warm {name}, with Redis", "ms", "without", pairs) for name, pairs in found.items()]
+
     def _storyboard(self, count: int) -> dict[str, Any]:
         base = f"{self._url}/storage/v1/object/public/videomaker/{self._subject}/frames"
         frames = [
@@ -144,6 +179,32 @@ class WarmCalls:
         answer = self._handlers[name](to_event(request, name), context)
         if answer["statusCode"] != httpx.codes.OK:
             raise RuntimeError(answer["body"])
+
+
+@contextmanager
+def running_redis() -> Iterator[str]:
+    """Run a Redis of our own, and give its URL."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = State(Path(folder))
+        port = state.ports(0)["gateway"]
+        processes = Processes(state.processes_file, state.logs)
+        processes.start(redis_server.program(port))
+        try:
+            processes.wait_ready("redis")
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            processes.stop("redis")
+
+
+def _use_redis(url: str) -> None:
+    os.environ["REDIS_URL"] = url
+    settings.cache_clear()
+    settings()
+
+
+def _both(first: Callable[[], object], second: Callable[[], object]) -> None:
+    first()
+    second()
 
 
 def _pairs(times: dict[str, list[float]]) -> list[tuple[float, float]]:
