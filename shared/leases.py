@@ -1,7 +1,6 @@
 """A worker's claim on a row: kept alive while the work goes on, and what is told of work that failed."""
 
 import errno
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -61,12 +60,6 @@ def held(service: Access, function: str, claim: Mapping[str, object]) -> Iterato
 def is_final(error: Exception) -> bool:
     """Return whether another try would end like this one: what was given is to blame, not the moment."""
     return isinstance(error, AppError) and (error.status < 500 or "clipNumber" in error.extra)
-
-
-def severity(failure: Exception | None) -> int:
-    """Return the level at which to log what became of work: an error where we are to blame, not what was given."""
-    ours = failure is not None and not (isinstance(failure, AppError) and failure.status < 500)
-    return logging.ERROR if ours else logging.INFO
 
 
 def cause(error: Exception, otherwise: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import AppError
 from shared.models import Model, field_errors
-from shared.observability import Invocation, begin, end, log, measure
+from shared.observability import Invocation, begin, end, log, measure, severity
 from shared.observability.tracing import Trace
 from shared.problems import PROBLEMS
 
@@ -188,8 +188,8 @@ async def _app_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _refusal(error: AppError, request_id: str) -> JSONResponse:
-    failed = error.status >= 500
-    log("refused", level=40 if failed else 20, error=error if failed else None, code=error.code, status=error.status)
+    ours = error if error.status >= 500 else None
+    log("refused", level=severity(ours), error=ours, code=error.code, status=error.status)
     return _answer(error, request_id)
 
 

@@ -51,7 +51,7 @@ def _on_message(message: Message) -> None:
     if delivery is None:
         log("unknown_delivery_ignored")
     elif delivery["claimed"]:
-        work_for(delivery["request_id"])
+        work_for(delivery.get("request_id"))
         _deliver(service, delivery)
     elif delivery["status"] == "delivering":
         raise TryAgainError  # another worker has it, and may yet be lost

@@ -11,8 +11,8 @@ from typing import Any, overload
 from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.jobs import Message, TryAgainError, consume
-from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final, severity
-from shared.observability import log, measure, observed, work_for
+from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
+from shared.observability import log, measure, observed, severity, work_for
 from shared.pricing import worker_dollars
 from shared.renderings import release_next
 from shared.supabase_access import Access, as_service, stored_url
@@ -43,7 +43,7 @@ def _on_message(message: Message, memory_mb: int) -> None:
     if row is None:
         log("unknown_video_ignored")
     elif row["claimed"]:
-        work_for(row["request_id"])
+        work_for(row.get("request_id"))
         _process(service, row, memory_mb)
     elif row["busy"]:
         raise TryAgainError

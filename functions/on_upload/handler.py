@@ -10,9 +10,8 @@ from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.ingest_bucket import RawFile, delete_raw, open_raw
 from shared.jobs import Message, TryAgainError, consume, is_batch
-from shared.leases import severity
 from shared.media_formats import media_type
-from shared.observability import log, measure, observed, work_for
+from shared.observability import log, measure, observed, severity, work_for
 from shared.supabase_access import Access, as_service
 from shared.tickets import upload_id_of
 from shared.uploads import prepare_frame
@@ -65,7 +64,7 @@ def _process(service: Access, upload_id: str, worker: str, *, is_dead: bool) -> 
     if upload is None:
         log("unknown_upload_ignored")
         return
-    work_for(upload["request_id"])
+    work_for(upload.get("request_id"))
     if not upload["claimed"]:
         if upload["status"] == "processing":
             raise TryAgainError  # another worker has it, and may yet be lost

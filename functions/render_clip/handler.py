@@ -9,8 +9,8 @@ from uuid import uuid4
 from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.jobs import Message, TryAgainError, consume, send
-from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final, severity
-from shared.observability import log, measure, observed, remaining_seconds, work_for
+from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
+from shared.observability import log, measure, observed, remaining_seconds, severity, work_for
 from shared.pricing import worker_dollars
 from shared.renderings import blaming, clip_of, look_of, release_next
 from shared.supabase_access import Access, as_service, stored_url
@@ -40,7 +40,7 @@ def _on_message(message: Message, memory_mb: int) -> None:
     if row is None:
         log("unknown_clip_ignored")
     elif row["claimed"]:
-        work_for(row["request_id"])
+        work_for(row.get("request_id"))
         _process(service, row, memory_mb)
     elif row["busy"]:
         raise TryAgainError  # another worker has it, and may yet be lost

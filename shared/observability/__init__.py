@@ -241,6 +241,12 @@ def log(event: str, *, level: int = logging.INFO, error: BaseException | None = 
     _write(event, level, invocation, fields)
 
 
+def severity(failure: Exception | None) -> int:
+    """Return the level at which to log what became of work: an error where we are to blame, not what was given."""
+    ours = failure is not None and not (isinstance(failure, AppError) and failure.status < 500)
+    return logging.ERROR if ours else logging.INFO
+
+
 def _write(
     event: str,
     level: int,
