@@ -33,7 +33,13 @@ FIELDS: Final = frozenset(
         "state",
         "counts",
         # What upkeep did
+        "step",
         "dryRun",
+        "usage",
+        "stuck",
+        "guests",
+        "ended",
+        "run",
         "lostRenderings",
         "expiredUploads",
         "forgottenVisits",
