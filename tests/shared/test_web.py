@@ -127,7 +127,7 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing(
 
     given = storyboard(alice.subject)
     alice.save(given)
-    monkeypatch.setattr(get_frames, "session_of", broken)
+    monkeypatch.setattr(get_frames, "read_page", broken)
     asked = event("GET", query={"sessionId": given["sessionId"]}, headers={"Authorization": f"Bearer {alice.token}"})
     answer = invoke("get_frames", asked, broken=True)
     assert (answer.status, answer.code) == (500, "internal_error")
@@ -210,7 +210,7 @@ def test_an_answer_that_says_we_failed_is_not_replaced_by_what_fails_beside_it(
 
     session_id = alice.save(storyboard(alice.subject)).json["sessionId"]
     monkeypatch.setattr(identity, "admit", counting(fail_beside))
-    monkeypatch.setattr(get_frames, "session_of", broken)
+    monkeypatch.setattr(get_frames, "read_page", broken)
     answer = alice.read(session_id)
     assert (answer.status, answer.code) == (503, "storage_unavailable")
     refused = [one for one in logged.named("refused") if one["requestId"] == answer.headers["x-request-id"]]
