@@ -122,7 +122,7 @@ def test_a_refusal_never_echoes_what_was_sent(alice: User) -> None:
 def test_an_unexpected_error_is_a_500_that_tells_nothing(
     alice: User, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the password is hunter2")
 
     given = storyboard(alice.subject)
@@ -205,7 +205,7 @@ def test_an_answer_that_says_we_failed_is_not_replaced_by_what_fails_beside_it(
     def fail_beside() -> None:
         raise aside
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise AppError("storage_unavailable")
 
     session_id = alice.save(storyboard(alice.subject)).json["sessionId"]
