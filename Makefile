@@ -6,8 +6,10 @@ INSTALLED := $(VENV)/.installed
 # PostgREST has no build for Apple silicon, which runs the one for Intel.
 NPM_PLATFORM := $(if $(filter Darwin,$(shell uname -s)),--cpu=x64)
 NPM := infra/local/node_modules/.package-lock.json
+CLIENT := infra/client/node_modules/.package-lock.json
+DEPLOY := infra/deploy/node_modules/.package-lock.json
 
-.PHONY: demo up status reset logs test browser check format bench fuzz package invoke migrate lock clean help
+.PHONY: demo up status reset logs test browser check format bench fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -24,7 +26,7 @@ status reset: $(INSTALLED) ## Say whether the stack runs; delete all that it has
 logs: $(INSTALLED) ## Show what the functions logged about a request (ID=requestId)
 	@$(RUN) -m infra.local logs $(if $(ID),--request-id "$(ID)") $(ARGS)
 
-test: $(INSTALLED) $(NPM) browser ## Run all tests (ARGS="-k name")
+test: $(INSTALLED) $(NPM) $(CLIENT) $(DEPLOY) browser ## Run all tests (ARGS="-k name")
 	$(RUN) -m pytest -n 2 $(ARGS)
 
 browser: ## Install Chromium for the browser tests, where it is missing and this is Debian's root
@@ -50,14 +52,41 @@ bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
 fuzz: $(INSTALLED) ## Feed damaged files to all that decodes images and media (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz
 
+chaos: $(INSTALLED) $(NPM) ## Let people work while one thing after the other fails beneath them (SECONDS=600)
+	@$(RUN) -m pytest -q tests/chaos/test_traffic_under_faults.py tests/chaos/test_clock_skew.py
+
+contract: $(INSTALLED) $(NPM) ## Ask the functions all that their OpenAPI document allows, and what it does not (SECONDS=300)
+	@$(RUN) -m infra.local.contract_fuzz
+
 package: $(INSTALLED) ## Build each function's artifact in build/ (ARCH=x86_64 or arm64, FUNCTIONS="a b")
 	@ARCH="$(ARCH)" $(RUN) -m infra.package $(FUNCTIONS)
 
 invoke: $(INSTALLED) ## Run one handler by hand (FUNCTION=upload_image EVENT=tests/events/upload_image.json)
 	@$(RUN) -m infra.local invoke $(FUNCTION) $(EVENT)
 
+env: $(INSTALLED) ## Print the running stack's environment, for `eval "$$(make -s env)"`
+	@$(RUN) -m infra.local env
+
+secrets: $(INSTALLED) ## Say which secrets a stage still lacks in SSM (STAGE=dev)
+	@$(RUN) -m infra.deploy check --stage "$(STAGE)"
+
+deploy: $(INSTALLED) $(DEPLOY) ## Deploy to AWS: check the secrets, build the artifacts, deploy, print the URLs (STAGE=dev)
+	@$(RUN) -m infra.deploy check --stage "$(STAGE)"
+	@ARCH="$(ARCH)" $(RUN) -m infra.package
+	@$(RUN) -m infra.deploy deploy --stage "$(STAGE)"
+
+urls: $(INSTALLED) ## Read the function URLs of a deployed stage again (STAGE=dev)
+	@$(RUN) -m infra.deploy urls --stage "$(STAGE)"
+
+smoke: $(INSTALLED) ## Try a deployment, and delete what that made (API_URL=https://… or build/urls-dev.json)
+	@$(RUN) -m infra.deploy.smoke "$(API_URL)"
+
 migrate: $(INSTALLED) ## Apply the schema and storage policies to a Supabase project (DATABASE_URL=postgresql://…)
 	@DATABASE_URL="$(DATABASE_URL)" $(RUN) -m infra.migrate
+
+openapi: $(INSTALLED) $(CLIENT) ## Write infra/openapi.json and the TypeScript client's types anew from the functions' code
+	@$(RUN) -m infra.openapi
+	@npm run --silent --prefix infra/client generate
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.txt anew
 	$(RUN) -m pip install --quiet uv
@@ -65,7 +94,7 @@ lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.txt anew
 	  --no-annotate --no-header --upgrade --output-file requirements.txt
 
 clean: ## Remove what the targets above have made, but for the state folder
-	rm -rf $(VENV) infra/local/node_modules build
+	rm -rf $(VENV) infra/*/node_modules build
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
@@ -77,4 +106,9 @@ $(INSTALLED): requirements.txt
 $(NPM): infra/local/package.json infra/local/package-lock.json
 	@echo "Installing npm packages …"
 	@npm ci --prefix infra/local --no-audit --no-fund --loglevel=error $(NPM_PLATFORM)
+	@touch $@
+
+$(CLIENT) $(DEPLOY): infra/%/node_modules/.package-lock.json: infra/%/package.json infra/%/package-lock.json
+	@echo "Installing npm packages of infra/$* …"
+	@npm ci --prefix infra/$* --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -1,4 +1,4 @@
-"""The local stack's commands: `python -m infra.local up | demo | invoke | logs | …`, with STATE and PORT."""
+"""The local stack: `python -m infra.local up | demo | invoke | logs | env | status | reset`, with STATE and PORT."""
 
 import argparse
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from infra.local import logs
+from infra.local import exports, logs
 from infra.local.postgres import delete_cluster
 from infra.local.stack import Stack
 from infra.local.state import StackError, State, default_folder, running_info
@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     reader.add_argument("--request-id", help="`requestId` of an answer, or X-Request-Id as it was sent")
     reader.add_argument("--errors", action="store_true", help="only what failed")
     reader.add_argument("--json", action="store_true", help="the lines as they are")
+    commands.add_parser("env", help="print the running stack's environment for a shell")
     commands.add_parser("status", help="say whether the stack runs, and where")
     commands.add_parser("reset", help="delete all that a stopped stack has stored")
     options, rest = parser.parse_known_args(arguments)
@@ -41,10 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _run(options: argparse.Namespace, rest: list[str]) -> int:
+def _run(options: argparse.Namespace, rest: list[str]) -> int:  # noqa: PLR0911  # one for each command
     match options.command:
         case "up":
             return up(default_folder())
+        case "env":
+            return exports.main(default_folder())
         case "status":
             return status(default_folder())
         case "reset":
