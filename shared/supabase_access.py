@@ -18,7 +18,7 @@ import httpx
 from postgrest import SyncPostgrestClient
 
 from shared.errors import AppError
-from shared.observability import Part, request_id
+from shared.observability import Part
 from shared.settings import MEDIA_BUCKET, settings
 from shared.upstream import AlreadyStoredError, NotStoredError, http, translated
 
@@ -49,7 +49,7 @@ class Access:
     def __init__(self, api_key: str, token: str) -> None:
         # New-style keys are no JWTs: they go as `apikey` only.
         headers = {"apikey": api_key} | ({} if token.startswith("sb_") else {"Authorization": f"Bearer {token}"})
-        self._headers = headers = headers | ({"X-Request-Id": asked} if (asked := request_id()) else {})
+        self._headers = headers
         base = f"{settings().supabase_url}/rest/v1"
         self._rest = SyncPostgrestClient(base, headers=headers, http_client=http, retry_enabled=False)
 

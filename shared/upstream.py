@@ -1,6 +1,7 @@
 """Calls to Supabase and SQS: one HTTP client that keeps to the invocation's deadline, and its errors as ours."""
 
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,7 +14,7 @@ from postgrest import APIError
 from pydantic import ValidationError
 
 from shared.errors import AppError
-from shared.observability import Part, log, remaining_seconds, timed
+from shared.observability import Part, log, outgoing_headers, remaining_seconds, timed
 from shared.problems import PROBLEMS
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS: Final = 8.0
 _CONNECT_SECONDS: Final = 2.0
 
+_DATABASE_CODE: Final = re.compile(r"[0-9A-Z]{5}|PGRST\d{1,3}")
+_STORAGE_CODE: Final = re.compile(r"[A-Za-z]{3,40}")
+_STATUS: Final = re.compile(r"\d{3}")
+
 Service = Literal["database", "storage", "auth", "queue"]
 
 
 class _DeadlineTransport(httpx.HTTPTransport):
-    """Ends a call when the invocation's time is up, however slowly the other side answers."""
+    """Ends a call when the invocation's time is up, however slowly the other side answers; says whose call it is."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         left = remaining_seconds()
@@ -34,6 +39,7 @@ class _DeadlineTransport(httpx.HTTPTransport):
             raise httpx.ReadTimeout("no time left", request=request)
         timeout = {"connect": _CONNECT_SECONDS, "read": _TIMEOUT_SECONDS, "write": _TIMEOUT_SECONDS}
         timeout["pool"] = _CONNECT_SECONDS
+        request.headers.update(outgoing_headers())
         request.extensions["timeout"] = {phase: min(left, seconds) for phase, seconds in timeout.items()}
         try:
             response = super().handle_request(request)
@@ -122,8 +128,13 @@ def _database_error(error: APIError) -> AppError:
         return AppError("token_expired" if "expired" in message else "invalid_token")
     if code == "42501":
         return AppError("forbidden")
-    log("database_refused", code=code, error=error)
+    log("database_refused", code=_plain(_DATABASE_CODE, code), error=error)
     return AppError("database_unavailable")
+
+
+def _plain(pattern: re.Pattern[str], given: object) -> str | None:
+    """Return a code as it may be logged: what answered may be anything, and say anything."""
+    return str(given) if pattern.fullmatch(str(given)) else None
 
 
 def _details(error: APIError) -> dict[str, object]:
@@ -143,5 +154,5 @@ def _storage_error(error: "StorageApiError") -> Exception:
         return AppError("token_expired")
     if str(error.status) == "403":
         return AppError("forbidden")
-    log("storage_refused", code=error.code, status=error.status, error=error)
+    log("storage_refused", code=_plain(_STORAGE_CODE, error.code), status=_plain(_STATUS, error.status), error=error)
     return AppError("storage_unavailable")

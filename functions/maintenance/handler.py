@@ -8,19 +8,19 @@ from functions.maintenance.lost_work import fail_stuck, send_lost
 from functions.maintenance.removal import forget_guests, remove_orphans
 from shared.deliveries import announce_pending
 from shared.errors import AppError
-from shared.observability import begin, log
+from shared.observability import log, observed
 from shared.supabase_access import Access, as_service
 
 SHOWN = 100
 
 
+@observed("maintenance")
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Return a report of what was done, or with `{"dryRun": true}` of what would be; that of what was done is kept.
 
     `{"only": "messages"}`, more often, sends again what was lost on its way to a queue, and nothing else. A step that
     fails is named in the report with its code, and does not keep the others from their turn.
     """
-    begin(context.aws_request_id, context.get_remaining_time_in_millis() / 1000)
     started = time.monotonic()
     service = as_service()
     if event.get("only") == "messages":

@@ -1,10 +1,12 @@
 """Work whose message or worker was lost: told again, and failed with the cause when nobody took it over."""
 
+import logging
 from typing import Any, Final, cast
 
 from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.jobs import send
+from shared.observability import log, request_id, work_for
 from shared.supabase_access import Access
 
 LOST_AFTER: Final = "5 minutes"  # without progress of any kind
@@ -29,6 +31,12 @@ def fail_stuck(service: Access, *, dry_run: bool) -> dict[str, int]:
     cause = AppError("worker_lost")
     error = {"code": cause.code, "detail": cause.detail}
     failed: dict[str, Any] = service.rpc("fail_stuck", {"p_since": STUCK_AFTER, "p_error": error, "p_dry_run": dry_run})
+    requests = failed.pop("requests", [])
     if not dry_run and any(failed.values()):
         announce_pending(service)
+    own = request_id()
+    for asked in requests:  # whoever looks for a request that came to nothing finds why
+        work_for(asked)
+        log("work_lost", level=logging.ERROR, code=cause.code)
+    work_for(own)
     return cast(dict[str, int], failed)

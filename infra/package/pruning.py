@@ -33,6 +33,10 @@ _UNUSED_FILES: Final = (
     re.compile(r"^PIL/((Bdf|Pcf)?FontFile|ContainerIO|FitsIO|GdImageFile|TarIO|WalImageFile|_tkinter_finder)\."),
     re.compile(r"^PIL/_imagingtk\."),
     re.compile(r"(^|/)_testcapi\."),
+    # Of Sentry's hundred integrations, which would catch for themselves what we tell it, its client names two modules.
+    re.compile(r"^sentry_sdk/integrations/(?!(__init__|dedupe)\.py$)"),
+    re.compile(r"^sentry_sdk/ai/"),
+    re.compile(r"^urllib3/contrib/emscripten/"),
 )
 # Of what an installation records, only entry points are read when a program runs.
 _RECORDS: Final = re.compile(r"^[^/]+\.dist-info/")

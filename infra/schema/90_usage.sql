@@ -101,7 +101,7 @@ create or replace function private.current_request() returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return substring(
-    nullif(current_setting('request.headers', true), '')::json ->> 'x-request-id' from '^[A-Za-z0-9._-]{8,128}$');
+    nullif(current_setting('request.headers', true), '')::json ->> 'x-videomaker-request-id' from '^[A-Za-z0-9._-]{8,128}$');
 exception when invalid_text_representation then
   return null;
 end $$;

@@ -97,6 +97,8 @@ declare
   clips integer := 0;
   merges integer := 0;
   uploads bigint;
+  requests text[] := '{}';
+  rejected text[];
 begin
   if p_dry_run then
     return jsonb_build_object(
@@ -111,6 +113,7 @@ begin
       where id = stuck.id and status = 'rendering' and leased_until < now() - p_since;
     if found then
       clips := clips + 1;
+      requests := requests || stuck.request_id::text;
       perform private.close_video(
         stuck.final_video_id, 'failed', jsonb_build_object('frameNumber', stuck.frame_number) || p_error);
     end if;
@@ -121,16 +124,21 @@ begin
     video := private.lock_video(video.id);
     if video.status = 'merging' and video.leased_until < now() - p_since then
       merges := merges + 1;
+      requests := requests || video.request_id::text;
       perform private.close_video(video.id, 'failed', p_error);
     end if;
   end loop;
-  update public.uploads set status = 'rejected', code = p_error ->> 'code', detail = p_error ->> 'detail', leased_until = null
-    where status = 'processing' and leased_until < now() - p_since;
-  get diagnostics uploads = row_count;
-  return jsonb_build_object('clips', clips, 'merges', merges, 'uploads', uploads);
+  with lost as (
+    update public.uploads
+      set status = 'rejected', code = p_error ->> 'code', detail = p_error ->> 'detail', leased_until = null
+      where status = 'processing' and leased_until < now() - p_since returning request_id)
+  select count(*), array_agg(request_id::text) into uploads, rejected from lost;
+  return jsonb_build_object(
+    'clips', clips, 'merges', merges, 'uploads', uploads, 'requests', to_jsonb(array_remove(requests || rejected, null)));
 end $$;
 comment on function public.fail_stuck(interval, jsonb, boolean) is
-  'Fails what a worker had claimed and lost, when nobody took it over for so long after its lease, with this as the cause.';
+  'Fails what a worker had claimed and lost, when nobody took it over for so long after its lease, with this as the cause. '
+  'Returns how many of each, and the ids of the requests that had asked for them.';
 
 create or replace function public.missing_video_files(p_limit integer) returns table (video_id uuid, path text)
 language sql stable security invoker set search_path = '' as $$

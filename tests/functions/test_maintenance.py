@@ -12,6 +12,7 @@ from shared.errors import AppError
 from shared.settings import settings
 from tests.client import Client, Context, in_parallel, run_handler
 from tests.functions.test_create_upload import ask, file, state
+from tests.logs import Lines
 from tests.people import User
 from tests.storyboards import frame, image_url, png, with_frames
 from tests.videos import Queues
@@ -220,11 +221,19 @@ def stuck_video(alice: User, database: Database, status: str, since: str) -> int
 
 
 @pytest.mark.parametrize("status", ["rendering", "merging"])
-def test_what_is_stuck_fails_with_the_cause(alice: User, database: Database, queues: Queues, status: str) -> None:
+def test_what_is_stuck_fails_with_the_cause(
+    alice: User, database: Database, queues: Queues, status: str, logged: Lines
+) -> None:
     stuck, waiting = stuck_video(alice, database, status, "2 hours"), stuck_video(alice, database, status, "10 minutes")
     one = {"rendering": "clips", "merging": "merges"}[status]
     assert run(dryRun=True)["stuck"][one] == 1
-    assert run()["stuck"][one] == 1
+    table = {"rendering": "video_clips", "merging": "final_videos"}[status]
+    column = {"rendering": "final_video_id", "merging": "id"}[status]
+    database.execute(f"update public.{table} set request_id = 'asked-for-it' where {column} = %s", (stuck,))
+    assert run()["stuck"] == {"clips": 0, "merges": 0, "uploads": 0, one: 1}
+    assert [(line["requestId"], line["code"]) for line in logged.named("work_lost")] == [
+        ("asked-for-it", "worker_lost")
+    ]
     rows = dict(
         database.execute("select id, error from public.final_videos where status = 'failed' and id in (%s, %s)",
                          (stuck, waiting)).fetchall()

@@ -442,6 +442,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/analytics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was used, and what it cost
+         * @description Return the usage of some days, today as it is now. In a browser it is a page, which asks who is there.
+         *
+         *     The key that is entered there stays with the browser for an hour.
+         */
+        get: operations["readUsage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -468,6 +490,24 @@ export interface components {
              */
             overlapHours?: number;
             userId?: string | null;
+        };
+        /** @description What one session has used, of the last 30 days. */
+        AnalyticsSession: {
+            sessionId: string;
+            /** @default 0 */
+            frames: number | null;
+            /** @default 0 */
+            videos: number | null;
+            /** @default 0 */
+            renderSeconds: number;
+            /** @default 0 */
+            bytesStored: number;
+            /** @default 0 */
+            shareViews: number | null;
+            /** @default 0 */
+            estimatedCost: number | null;
+            /** @default 0 */
+            cost: number;
         };
         /** @description A key as lists show it: by the part that names it, never by its secret. */
         ApiKey: {
@@ -624,6 +664,72 @@ export interface components {
             sessionId: string;
             clips: components["schemas"]["ClipInput"][];
             userId?: string | null;
+        };
+        /** @description US dollars, by what they were spent on. */
+        Cost: {
+            /** @default 0 */
+            functions: number;
+            /** @default 0 */
+            workers: number;
+            /** @default 0 */
+            storage: number;
+            /** @default 0 */
+            egress: number;
+            /** @default 0 */
+            total: number;
+        };
+        /** @description One day in UTC. Times are milliseconds, null where nothing was measured. */
+        Day: {
+            /** @default 0 */
+            requests: number;
+            /** @default 0 */
+            failures: number;
+            /** @default 0 */
+            uploads: number;
+            /** @default 0 */
+            bytesIn: number;
+            /** @default 0 */
+            bytesStored: number;
+            /** @default 0 */
+            bytesOut: number;
+            /** @default 0 */
+            frames: number;
+            /** @default 0 */
+            batches: number;
+            /** @default 0 */
+            videos: number;
+            /** @default 0 */
+            videosFailed: number;
+            /** @default 0 */
+            renderSeconds: number;
+            /** @default 0 */
+            shareViews: number;
+            errors: {
+                [key: string]: number;
+            };
+            /** @default 0 */
+            estimatedCost: number;
+            /**
+             * @default {
+             *       "functions": 0,
+             *       "workers": 0,
+             *       "storage": 0,
+             *       "egress": 0,
+             *       "total": 0
+             *     }
+             */
+            cost: components["schemas"]["Cost"];
+            /** Format: date */
+            day: string;
+            uploadP50Ms: number | null;
+            uploadP95Ms: number | null;
+            dbP50Ms: number | null;
+            dbP95Ms: number | null;
+            renderP50Ms: number | null;
+            renderP95Ms: number | null;
+            /** @default 0 */
+            heldBytes: number;
+            budget: number | null;
         };
         /** @description The template is gone; sessions and videos that were made with it stay. */
         Deleted: {
@@ -1100,7 +1206,7 @@ export interface components {
          * @description What went wrong, as `code` of a problem says it.
          * @enum {string}
          */
-        ProblemCode: "invalid_json" | "invalid_cursor" | "invalid_precondition" | "invalid_idempotency_key" | "not_found" | "method_not_allowed" | "unsupported_media_type" | "validation_failed" | "authentication_required" | "invalid_token" | "token_expired" | "invalid_api_key" | "api_key_expired" | "insufficient_scope" | "api_key_not_found" | "user_mismatch" | "forbidden" | "session_not_found" | "idempotency_key_reused" | "version_conflict" | "foreign_image_url" | "rate_limited" | "quota_exceeded" | "template_not_found" | "template_built_in" | "template_limit_reached" | "invalid_template" | "invalid_template_data" | "share_not_found" | "share_without_video" | "share_password_required" | "share_ended" | "unsupported_format" | "batch_not_found" | "budget_too_small" | "budget_reached" | "export_too_large" | "account_required" | "member_not_found" | "invitation_not_found" | "invitation_expired" | "already_member" | "not_a_member" | "owner_cannot_leave" | "too_many_members" | "not_an_image" | "unsupported_image_type" | "image_truncated" | "too_many_pixels" | "image_too_large" | "upload_not_found" | "sha256_mismatch" | "not_media" | "upload_missing" | "processing_failed" | "invalid_webhook_secret" | "webhook_expired" | "invalid_object_name" | "webhook_not_found" | "delivery_not_found" | "too_many_webhooks" | "webhook_disabled" | "no_frames" | "video_too_short" | "frame_unreadable" | "video_not_found" | "frame_not_found" | "frame_image_missing" | "upload_not_usable" | "foreign_clip_url" | "clip_too_long" | "video_too_large" | "video_finished" | "video_not_failed" | "clip_missing" | "rendering_failed" | "merging_failed" | "worker_full" | "clip_damaged" | "media_too_large" | "clip_mismatch" | "queue_unavailable" | "internal_error" | "database_unavailable" | "storage_unavailable" | "auth_unavailable" | "not_configured";
+        ProblemCode: "invalid_json" | "invalid_cursor" | "invalid_precondition" | "invalid_idempotency_key" | "not_found" | "method_not_allowed" | "unsupported_media_type" | "validation_failed" | "authentication_required" | "invalid_token" | "token_expired" | "invalid_api_key" | "api_key_expired" | "insufficient_scope" | "api_key_not_found" | "user_mismatch" | "forbidden" | "session_not_found" | "idempotency_key_reused" | "version_conflict" | "foreign_image_url" | "rate_limited" | "quota_exceeded" | "template_not_found" | "template_built_in" | "template_limit_reached" | "invalid_template" | "invalid_template_data" | "share_not_found" | "share_without_video" | "share_password_required" | "share_ended" | "unsupported_format" | "batch_not_found" | "budget_too_small" | "budget_reached" | "export_too_large" | "account_required" | "member_not_found" | "invitation_not_found" | "invitation_expired" | "already_member" | "not_a_member" | "owner_cannot_leave" | "too_many_members" | "not_an_image" | "unsupported_image_type" | "image_truncated" | "too_many_pixels" | "image_too_large" | "upload_not_found" | "sha256_mismatch" | "not_media" | "upload_missing" | "processing_failed" | "invalid_webhook_secret" | "webhook_expired" | "invalid_object_name" | "webhook_not_found" | "delivery_not_found" | "too_many_webhooks" | "webhook_disabled" | "no_frames" | "video_too_short" | "frame_unreadable" | "video_not_found" | "frame_not_found" | "frame_image_missing" | "upload_not_usable" | "foreign_clip_url" | "clip_too_long" | "video_too_large" | "video_finished" | "video_not_failed" | "clip_missing" | "rendering_failed" | "merging_failed" | "worker_lost" | "worker_full" | "clip_damaged" | "media_too_large" | "clip_mismatch" | "queue_unavailable" | "internal_error" | "database_unavailable" | "storage_unavailable" | "auth_unavailable" | "not_configured";
         /** @description An error, by RFC 9457. `code` is stable, `detail` says what to do; what follows `requestId` comes with some. */
         ProblemDetails: {
             /** @constant */
@@ -1386,6 +1492,48 @@ export interface components {
             nextCursor: string | null;
             session: components["schemas"]["Session"];
         };
+        /** @description What was used. */
+        Sums: {
+            /** @default 0 */
+            requests: number;
+            /** @default 0 */
+            failures: number;
+            /** @default 0 */
+            uploads: number;
+            /** @default 0 */
+            bytesIn: number;
+            /** @default 0 */
+            bytesStored: number;
+            /** @default 0 */
+            bytesOut: number;
+            /** @default 0 */
+            frames: number;
+            /** @default 0 */
+            batches: number;
+            /** @default 0 */
+            videos: number;
+            /** @default 0 */
+            videosFailed: number;
+            /** @default 0 */
+            renderSeconds: number;
+            /** @default 0 */
+            shareViews: number;
+            errors: {
+                [key: string]: number;
+            };
+            /** @default 0 */
+            estimatedCost: number;
+            /**
+             * @default {
+             *       "functions": 0,
+             *       "workers": 0,
+             *       "storage": 0,
+             *       "egress": 0,
+             *       "total": 0
+             *     }
+             */
+            cost: components["schemas"]["Cost"];
+        };
         /** @description One stored template in one of its versions. */
         Template: {
             name: string;
@@ -1565,6 +1713,27 @@ export interface components {
             mimeType?: string | null;
             sha256?: string | null;
             placeholder?: string | null;
+        };
+        /** @description The usage of a range of days, both included. */
+        Usage: {
+            /**
+             * @default true
+             * @constant
+             */
+            success: true;
+            scope: string;
+            /** Format: date */
+            from: string;
+            /** Format: date */
+            to: string;
+            /** @default USD */
+            currency: string;
+            /** @description Of the whole range, at the month's budget */
+            budget: number | null;
+            heldBytes: number;
+            totals: components["schemas"]["Sums"];
+            days: components["schemas"]["Day"][];
+            sessions: components["schemas"]["AnalyticsSession"][];
         };
         /** @description What became of the file. */
         Verdict: {
@@ -3101,7 +3270,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            /** @description `forbidden`, `insufficient_scope`, `user_mismatch` */
+            /** @description `account_required`, `forbidden`, `insufficient_scope`, `user_mismatch` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3114,7 +3283,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["ProblemDetails"] & {
                         /** @enum {string} */
-                        code: "forbidden" | "insufficient_scope" | "user_mismatch";
+                        code: "account_required" | "forbidden" | "insufficient_scope" | "user_mismatch";
                     };
                 };
             };
@@ -3336,7 +3505,23 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description `account_required`, `forbidden`, `insufficient_scope`, `quota_exceeded`, `user_mismatch` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"] & {
+                        /** @enum {string} */
+                        code: "account_required" | "forbidden" | "insufficient_scope" | "quota_exceeded" | "user_mismatch";
+                    };
+                };
+            };
             /** @description `batch_not_found`, `video_not_found` */
             404: {
                 headers: {
@@ -5769,6 +5954,76 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"] & {
                         /** @enum {string} */
                         code: "webhook_disabled";
+                    };
+                };
+            };
+            /** @description `validation_failed` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"] & {
+                        /** @enum {string} */
+                        code: "validation_failed";
+                    };
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    readUsage: {
+        parameters: {
+            query?: {
+                /** @description UTC; 29 days before `to` where absent */
+                from?: string;
+                /** @description UTC; today where absent */
+                to?: string;
+                /** @description `all`: of all users, for admins */
+                scope?: "own" | "all";
+                /** @description `html` too where `Accept` asks for it */
+                format?: "json" | "html" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Usage"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description `forbidden`, `insufficient_scope`, `user_mismatch` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"] & {
+                        /** @enum {string} */
+                        code: "forbidden" | "insufficient_scope" | "user_mismatch";
                     };
                 };
             };
