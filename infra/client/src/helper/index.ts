@@ -1,0 +1,32 @@
+/** What a browser app needs of the functions: uploads, saving, reading, waiting; on nothing but `fetch`. */
+
+import { Calls, type HelperOptions } from "./calls.ts";
+import { readStoryboard, saveStoryboard } from "./storyboards.ts";
+import { uploadImage, uploadOrKeep } from "./uploads.ts";
+import { waitForVideo } from "./videos.ts";
+
+export { Calls, type CallOptions, type HelperOptions, ProblemError } from "./calls.ts";
+export { dataUrl, fromDataUrl } from "./images.ts";
+export { type Wait, retryAfter, sleep, withRetries } from "./retries.ts";
+export type { SaveOptions, Storyboard } from "./storyboards.ts";
+export { BODY_LIMIT, type Kept, type UploadOptions } from "./uploads.ts";
+export type { WaitOptions } from "./videos.ts";
+export type * from "./types.ts";
+
+/** All of it for one caller. */
+export function createHelper(options: HelperOptions = {}) {
+  const calls = new Calls(options);
+  type Rest<F> = F extends (calls: Calls, ...rest: infer R) => infer A ? (...rest: R) => A : never;
+  const bound = <F extends (calls: Calls, ...rest: never[]) => unknown>(call: F) =>
+    ((...rest: never[]) => call(calls, ...rest)) as Rest<F>;
+  return {
+    calls,
+    uploadImage: bound(uploadImage),
+    uploadOrKeep: bound(uploadOrKeep),
+    saveStoryboard: bound(saveStoryboard),
+    readStoryboard: bound(readStoryboard),
+    waitForVideo: bound(waitForVideo),
+  };
+}
+
+export type Helper = ReturnType<typeof createHelper>;
