@@ -6,8 +6,10 @@ INSTALLED := $(VENV)/.installed
 # PostgREST has no build for Apple silicon, which runs the one for Intel.
 NPM_PLATFORM := $(if $(filter Darwin,$(shell uname -s)),--cpu=x64)
 NPM := infra/local/node_modules/.package-lock.json
+CLIENT := infra/client/node_modules/.package-lock.json
+DEPLOY := infra/deploy/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test browser check format bench fuzz package invoke migrate lock clean help
+.PHONY: demo up status reset test browser check format bench fuzz package invoke migrate openapi lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -21,7 +23,7 @@ up: $(INSTALLED) $(NPM) ## Run the whole stack until Ctrl-C (PORT=8787 STATE=.lo
 status reset: $(INSTALLED) ## Say whether the stack runs; delete all that it has stored
 	@$(RUN) -m infra.local $@
 
-test: $(INSTALLED) $(NPM) browser ## Run all tests (ARGS="-k name")
+test: $(INSTALLED) $(NPM) $(CLIENT) $(DEPLOY) browser ## Run all tests (ARGS="-k name")
 	$(RUN) -m pytest -n 2 $(ARGS)
 
 browser: ## Install Chromium for the browser tests, where it is missing and this is Debian's root
@@ -56,13 +58,17 @@ invoke: $(INSTALLED) ## Run one handler by hand (FUNCTION=upload_image EVENT=tes
 migrate: $(INSTALLED) ## Apply the schema and storage policies to a Supabase project (DATABASE_URL=postgresql://…)
 	@DATABASE_URL="$(DATABASE_URL)" $(RUN) -m infra.migrate
 
+openapi: $(INSTALLED) $(CLIENT) ## Write infra/openapi.json and the TypeScript client's types anew from the functions' code
+	@$(RUN) -m infra.openapi
+	@npm run --silent --prefix infra/client generate
+
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.txt anew
 	$(RUN) -m pip install --quiet uv
 	$(RUN) -m uv pip compile pyproject.toml --group local --group dev --universal --python-version 3.11 \
 	  --no-annotate --no-header --upgrade --output-file requirements.txt
 
 clean: ## Remove what the targets above have made, but for the state folder
-	rm -rf $(VENV) infra/local/node_modules build
+	rm -rf $(VENV) infra/*/node_modules build
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
@@ -74,4 +80,9 @@ $(INSTALLED): requirements.txt
 $(NPM): infra/local/package.json infra/local/package-lock.json
 	@echo "Installing npm packages …"
 	@npm ci --prefix infra/local --no-audit --no-fund --loglevel=error $(NPM_PLATFORM)
+	@touch $@
+
+$(CLIENT) $(DEPLOY): infra/%/node_modules/.package-lock.json: infra/%/package.json infra/%/package-lock.json
+	@echo "Installing npm packages of infra/$* …"
+	@npm ci --prefix infra/$* --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -27,7 +27,13 @@ _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Model(BaseModel):
     """Camel case on the wire; a field that is not known is ignored."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", defer_build=False)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        defer_build=False,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 def _storable(text: str) -> str:
@@ -237,7 +243,7 @@ class Session(Model):
 class Success(Model):
     """What every good answer carries."""
 
-    success: Annotated[bool, Field(examples=[True])] = True
+    success: Literal[True] = True
 
 
 class _WithUrls(Success):

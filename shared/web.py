@@ -5,11 +5,12 @@ import json
 import re
 import uuid
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,17 +26,34 @@ _SECONDS_WITHOUT_LAMBDA: Final = 30.0
 _PATHS_SHOWN: Final = 100
 
 
-class ProblemDetails(Model):
-    """An error, by RFC 9457."""
+class FieldProblem(Model):
+    """What is wrong with one field: its path, as in `frames[2].imageUrl`, and why."""
 
-    success: bool = False
-    type: str
+    path: str
+    message: str
+
+
+class ProblemDetails(Model):
+    """An error, by RFC 9457. `code` is stable, `detail` says what to do; what follows `requestId` comes with some."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    success: Literal[False]
+    type: Annotated[str, Field(description="`urn:videomaker:problem:` and the code")]
     title: str
     status: int
     detail: str
     code: str
     request_id: str
-    errors: list[dict[str, str]] | None = None
+    errors: list[FieldProblem] = Field(default_factory=list, description="What is wrong with which field")
+    scope: str = Field(default_factory=str, description="That the API key lacks")
+    quota: str = Field(default_factory=str, description="That is used up")
+    amount: float = Field(default_factory=float, description="Of the quota")
+    resets_at: str = Field(default_factory=str, description="When a quota of a month begins anew")
+    current_version: int | None = Field(default_factory=int, description="Of what has changed; null: it is gone")
+    estimated_cost: float = Field(default_factory=float, description="US dollars, above `maxCost`")
+    frame_number: int = Field(default_factory=int, description="The frame that is to blame")
+    frame_numbers: list[int] = Field(default_factory=list, description="All of them")
 
 
 def create_app(name: str, summary: str) -> FastAPI:

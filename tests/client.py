@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from infra.local.gateway.events import HttpRequest, to_event
+from tests.described import difference
 
 JsonObject = dict[str, Any]
 _Result = TypeVar("_Result")
@@ -95,7 +96,17 @@ def invoke(function: str, given: JsonObject, context: Context | None = None, *, 
     body = result.get("body") or ""
     raw = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode()
     assert (result["statusCode"] == 500) == broken, raw
-    return Answer(result["statusCode"], result["headers"], raw, tuple(result.get("cookies") or ()))
+    answer = Answer(result["statusCode"], result["headers"], raw, tuple(result.get("cookies") or ()))
+    if not broken:
+        _check(function, given, answer)
+    return answer
+
+
+def _check(function: str, given: JsonObject, answer: Answer) -> None:
+    """Fail where an answer is not what the OpenAPI document says of it."""
+    asked, content_type = given["requestContext"]["http"], answer.headers.get("content-type", "")
+    differs = difference(function, (asked["method"], asked["path"]), answer.status, content_type, answer.body)
+    assert differs is None, f"{asked['method']} {function}, {answer.status}: {differs}"
 
 
 def in_parallel(call: Callable[[int], _Result], count: int, at_once: int = 16) -> list[_Result]:

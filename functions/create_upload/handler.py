@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Header, Query
 from mangum import Mangum
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from shared.errors import AppError
 from shared.identity import RequestCredentials
@@ -72,6 +72,8 @@ class Tickets(Success):
 
 class UploadState(Success):
     """What became of an upload. When `ready`, a frame has all that `upload_image` answers, other kinds their `url`."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)  # what is not known is left out
 
     upload_id: str
     kind: str

@@ -2,14 +2,14 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Header, Query, Response
 from mangum import Mangum
 from pydantic import AwareDatetime, StringConstraints
 
 from functions.history.erasing import Receipt, erase_account, erase_session
-from functions.history.exporting import exported
+from functions.history.exporting import ZIP, exported
 from functions.history.listing import BEST, NEWEST, Asked, HistoryPage, read_history
 from shared.errors import AppError
 from shared.identity import RequestCredentials
@@ -22,12 +22,17 @@ app = create_app("history", "Sessions and videos, searched and paged; delete one
 LARGEST_ID = 2_147_483_647
 RANK = re.compile(r"\d(\.\d{1,12})?(e-\d\d?)?")
 
+EXPORT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}},
+    303: {"description": "Where a larger ZIP file lies"},
+}
+
 Scope = Literal["own", "shared", "all"]
 Status = Literal["frames_generated", "generating", "completed", "failed"]
 Search = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
-@app.get("/", summary="List or search sessions, or export one", response_model=HistoryPage)
+@app.get("/", summary="List or search sessions, or export one", response_model=HistoryPage, responses=EXPORT)
 def get_history(  # noqa: PLR0913, PLR0917  # one parameter each of the query
     credentials: RequestCredentials,
     user_id: Annotated[UserId | None, Query(alias="userId")] = None,

@@ -37,6 +37,19 @@ REFUSALS: Final = {  # of oEmbed
     "password_required": "share_password_required",
     "unavailable": "database_unavailable",
 }
+_PAGE: Final = {"content": {"text/html": {"schema": {"type": "string"}}}}
+PAGES: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"description": "A page: this link leads nowhere", **_PAGE},
+    410: {"description": "A page: this link has expired, or its views are used up", **_PAGE},
+    503: {"description": "A page: try again in a moment", **_PAGE},
+}
+ENTERED: Final[dict[int | str, dict[str, Any]]] = {
+    303: {"description": "Back to the page, with a cookie that opens it"},
+    403: {"description": "A page: that is not the password", **_PAGE},
+    429: {"description": "A page: too many tries", **_PAGE},
+}
+_FORM: Final = {"type": "object", "properties": {"password": {"type": "string"}}, "required": ["password"]}
+FORM: Final = {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": _FORM}}, "required": True}}
 
 
 async def entered_password(request: Request) -> str:
@@ -46,20 +59,28 @@ async def entered_password(request: Request) -> str:
 
 
 @app.head("/{token}", include_in_schema=False)
-@app.get("/{token}", summary="Watch a shared video", response_class=HTMLResponse)
+@app.get("/{token}", summary="Watch a shared video", response_class=HTMLResponse, responses=PAGES)
 def watch(request: Request, token: str) -> Response:
     """Return the page of a share link. It counts as a view, once an hour of each viewer."""
     return _page(request, token, _look(request, token, _unlocked(request, token), counts=True))
 
 
 @app.head("/{token}/embed", include_in_schema=False)
-@app.get("/{token}/embed", summary="Watch a shared video within another page", response_class=HTMLResponse)
+@app.get(
+    "/{token}/embed", summary="Watch a shared video within another page", response_class=HTMLResponse, responses=PAGES
+)
 def embed(request: Request, token: str) -> Response:
     """Return the player alone, for an iframe; a view as the page is."""
     return _page(request, token, _look(request, token, _unlocked(request, token), counts=True), embedded=True)
 
 
-@app.post("/{token}", summary="Enter the password of a share link", response_class=HTMLResponse)
+@app.post(
+    "/{token}",
+    summary="Enter the password of a share link",
+    response_class=HTMLResponse,
+    responses=PAGES | ENTERED,
+    openapi_extra=FORM,
+)
 def unlock(request: Request, token: str, password: Annotated[str, Depends(entered_password)]) -> Response:
     """Return to the page, which is open to this browser for an hour, or ask again."""
     key = password_key(token, password) if is_token(token) and password else None

@@ -1,3 +1,3 @@
 import { defineConfig } from "vitest/config";
 
-export default defineConfig({ test: { include: ["tests/**/*.test.ts"], testTimeout: 90_000, hookTimeout: 90_000 } });
+export default defineConfig({ test: { include: ["tests/helper/*.test.ts"], testTimeout: 90_000, hookTimeout: 90_000 } });

@@ -1,8 +1,8 @@
 /** One call of one function: address, credentials, retries; a good answer is returned, a problem is thrown. */
 
-import { type Retries, withRetries } from "./retries.ts";
-import { type Progress, send } from "./sending.ts";
-import type { ProblemDetails } from "./types.ts";
+import { type Retries, withRetries } from "./retries";
+import { type Progress, send } from "./sending";
+import type { ProblemDetails } from "./types";
 
 export interface HelperOptions {
   /** Where `/api/<function>` begins; the page's own origin where it is left out. A function gives each its own URL. */
@@ -118,7 +118,12 @@ function asProblem(found: unknown, status: number): ProblemDetails {
     status === 413
       ? "The request is larger than the service takes. Send less at once, or use `create_upload`."
       : "Something broke on the way. Try again in a moment.";
-  return { success: false, type: "about:blank", title: `HTTP ${status}`, status, detail, code: `http_${status}`, requestId: "" };
+  return { ...ownProblem(`http_${status}`, `HTTP ${status}`, detail), status };
+}
+
+/** A problem that no function has worded. */
+export function ownProblem(code: string, title: string, detail: string): ProblemDetails {
+  return { success: false, type: "about:blank", title, status: 422, detail, code, requestId: "" };
 }
 
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };

@@ -1,17 +1,17 @@
 /** What a browser app needs of the functions: uploads, saving, reading, waiting; on nothing but `fetch`. */
 
-import { Calls, type HelperOptions } from "./calls.ts";
-import { readStoryboard, saveStoryboard } from "./storyboards.ts";
-import { uploadImage, uploadOrKeep } from "./uploads.ts";
-import { waitForVideo } from "./videos.ts";
+import { Calls, type HelperOptions } from "./calls";
+import { readStoryboard, saveStoryboard } from "./storyboards";
+import { uploadImage, uploadOrKeep } from "./uploads";
+import { waitForVideo } from "./videos";
 
-export { Calls, type CallOptions, type HelperOptions, ProblemError } from "./calls.ts";
-export { dataUrl, fromDataUrl } from "./images.ts";
-export { type Wait, retryAfter, sleep, withRetries } from "./retries.ts";
-export type { SaveOptions, Storyboard } from "./storyboards.ts";
-export { BODY_LIMIT, type Kept, type UploadOptions } from "./uploads.ts";
-export type { WaitOptions } from "./videos.ts";
-export type * from "./types.ts";
+export { Calls, type CallOptions, type HelperOptions, ProblemError } from "./calls";
+export { dataUrl, fromDataUrl } from "./images";
+export { type Wait, retryAfter, sleep, withRetries } from "./retries";
+export type { SaveOptions, Storyboard } from "./storyboards";
+export { BODY_LIMIT, type Kept, type UploadOptions } from "./uploads";
+export type { WaitOptions } from "./videos";
+export type * from "./types";
 
 /** All of it for one caller. */
 export function createHelper(options: HelperOptions = {}) {

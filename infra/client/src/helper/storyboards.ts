@@ -1,9 +1,9 @@
 /** Storyboards: saved whole, read whole. */
 
-import type { Calls, CallOptions } from "./calls.ts";
-import { fromDataUrl } from "./images.ts";
-import type { FrameInput, SavedStoryboard, StoryboardInput, StoryboardPage } from "./types.ts";
-import { uploadImage } from "./uploads.ts";
+import type { Calls, CallOptions } from "./calls";
+import { fromDataUrl } from "./images";
+import type { FrameInput, SavedStoryboard, StoryboardInput, StoryboardPage } from "./types";
+import { uploadImage } from "./uploads";
 
 /** Bytes of a request that a function takes, less some for what its headers become. */
 const REQUEST_LIMIT = 6_000_000;

@@ -1,10 +1,10 @@
 /** Uploads of images: in the body of a request while they are small, by a ticket straight into the ingest bucket above. */
 
-import { type Calls, ProblemError } from "./calls.ts";
-import { dataUrl, typeOf } from "./images.ts";
-import { sleep, type Wait } from "./retries.ts";
-import { send } from "./sending.ts";
-import type { StoredFrameImage, Tickets, UploadState } from "./types.ts";
+import { type Calls, ownProblem, ProblemError } from "./calls";
+import { dataUrl, typeOf } from "./images";
+import { sleep, type Wait } from "./retries";
+import { send } from "./sending";
+import type { StoredFrameImage, Tickets, UploadState } from "./types";
 
 /** Bytes that `upload_image` takes in a body. */
 export const BODY_LIMIT = 4 * 1024 * 1024;
@@ -81,7 +81,10 @@ async function uploadByTicket(calls: Calls, image: Blob, options: UploadOptions)
     body.append("file", image); // last: S3 ignores what follows it
     return send(ticket.url, { method: "POST", headers: {}, body }, calls.fetch, options.signal, told);
   }, retries);
-  if (!answer.ok) throw new ProblemError(refusedByBucket(answer.status));
+  if (!answer.ok) {
+    const detail = "The file is not the one that was announced. Upload it again.";
+    throw new ProblemError(ownProblem("upload_refused", "Upload refused", detail));
+  }
   onProgress?.(1);
   return settled(calls, ticket.uploadId, userId, options);
 }
@@ -102,26 +105,6 @@ async function settled(calls: Calls, uploadId: string, userId: string, options: 
 }
 
 function rejected({ status, code, detail }: UploadState) {
-  const late = status === "expired";
-  return {
-    success: false as const,
-    type: "about:blank",
-    title: late ? "Upload expired" : "Upload rejected",
-    status: 422,
-    code: code ?? "upload_expired",
-    detail: detail ?? "The file did not arrive in time. Upload it again.",
-    requestId: "",
-  };
-}
-
-function refusedByBucket(status: number) {
-  return {
-    success: false as const,
-    type: "about:blank",
-    title: "Upload refused",
-    status,
-    code: "upload_refused",
-    detail: "The file is not the one that was announced. Upload it again.",
-    requestId: "",
-  };
+  const title = status === "expired" ? "Upload expired" : "Upload rejected";
+  return ownProblem(code ?? "upload_expired", title, detail ?? "The file did not arrive in time. Upload it again.");
 }

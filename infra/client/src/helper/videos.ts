@@ -1,9 +1,8 @@
 /** Videos: asked about until they are done. */
 
-import type { CallOptions, Calls } from "./calls.ts";
-import { ProblemError } from "./calls.ts";
-import { sleep } from "./retries.ts";
-import type { Video, VideoAnswer } from "./types.ts";
+import { type CallOptions, type Calls, ownProblem, ProblemError } from "./calls";
+import { sleep } from "./retries";
+import type { ProblemDetails, Video, VideoAnswer } from "./types";
 
 export interface WaitOptions extends Pick<CallOptions, "signal" | "onWait"> {
   /** Told whenever something has changed. */
@@ -48,15 +47,9 @@ async function asked(calls: Calls, videoId: string, etag: string | undefined, re
   }
 }
 
-function ended({ status, error }: Video) {
-  return {
-    success: false as const,
-    type: "about:blank",
-    title: status === "failed" ? "Video failed" : "Video canceled",
-    status: 422,
-    code: error?.code ?? "video_canceled",
-    detail: error?.detail ?? "It was canceled. Try it again: finished clips stay.",
-    requestId: "",
-    ...(error?.frameNumber && { frameNumber: error.frameNumber }),
-  };
+function ended({ status, error }: Video): ProblemDetails {
+  const title = status === "failed" ? "Video failed" : "Video canceled";
+  const detail = error?.detail ?? "It was canceled. Try it again: finished clips stay.";
+  const problem = ownProblem(error?.code ?? "video_canceled", title, detail);
+  return error?.frameNumber ? { ...problem, frameNumber: error.frameNumber } : problem;
 }

@@ -1,7 +1,7 @@
 /** The stack that the tests run against, and what they send to it. */
 
 import { deflateSync } from "node:zlib";
-import { createHelper, type HelperOptions } from "../src/helper/index.ts";
+import { createHelper, type HelperOptions } from "../../src/helper";
 
 const baseUrl = process.env.VIDEOMAKER_API_URL ?? "http://127.0.0.1:8787";
 

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
-import { dataUrl } from "../src/helper/index.ts";
-import { noise, problem, recorded, storyboard } from "./stack.ts";
+import { dataUrl } from "../../src/helper";
+import { noise, problem, recorded, storyboard } from "./stack";
 
 let images: string[];
 

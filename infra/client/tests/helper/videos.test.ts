@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { dataUrl, type Video } from "../src/helper/index.ts";
-import { noise, recorded, storyboard } from "./stack.ts";
+import { dataUrl, type Video } from "../../src/helper";
+import { noise, recorded, storyboard } from "./stack";
 
 async function started(helper: ReturnType<typeof recorded>["helper"], frames: number) {
   const images = await Promise.all(Array.from({ length: frames }, () => dataUrl(noise(64, 48))));

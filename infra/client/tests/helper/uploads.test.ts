@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { BODY_LIMIT } from "../src/helper/index.ts";
-import { noise, problem, recorded, storyboard } from "./stack.ts";
+import { BODY_LIMIT } from "../../src/helper";
+import { noise, problem, recorded, storyboard } from "./stack";
 
 const small = noise(64, 48);
 
