@@ -6,7 +6,7 @@ import type { ProblemDetails, Video, VideoAnswer } from "./types";
 
 export interface WaitOptions extends Pick<CallOptions, "signal" | "onWait"> {
   /** Told whenever something has changed. */
-  onProgress?: (video: Video) => void;
+  onProgress?: (video: Video, clips: VideoAnswer["clips"]) => void;
   /** Milliseconds between two questions; 1000 where it is left out. */
   interval?: number;
 }
@@ -24,7 +24,7 @@ export async function waitForVideo(
     const found = await asked(calls, videoId, etag, retries);
     if (found) {
       etag = found.etag;
-      onProgress?.(found.video);
+      onProgress?.(found.video, found.clips);
       if (found.video.status === "completed") return found.video;
       if (DONE.includes(found.video.status)) throw new ProblemError(ended(found.video));
     }
@@ -40,7 +40,7 @@ async function asked(calls: Calls, videoId: string, etag: string | undefined, re
       query: { videoId, userId: await calls.guestId() },
       headers: { "If-None-Match": etag },
     });
-    return { video: data.video, etag: headers.get("etag") ?? undefined };
+    return { video: data.video, clips: data.clips, etag: headers.get("etag") ?? undefined };
   } catch (error) {
     if (error instanceof ProblemError && error.status === 304) return undefined;
     throw error;
