@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import type { Session, SupabaseClient } from "@supabase/supabase-js";
 import { config } from "./config.ts";
+import { recall } from "./memory.ts";
 
 export interface Account {
   kind: "guest" | "anonymous" | "user";
@@ -54,11 +55,12 @@ let arriving: Promise<void> | undefined;
 /** Before the first thing is stored: sign in without a name, so that it can be shared later; else stay a guest. */
 export function arrive(): Promise<void> {
   arriving ??= (async () => {
-    if (account.value.kind !== "guest" || choseGuest || !canSignIn()) return;
+    // Who is known as a guest stays one, and so keeps what is stored.
+    if (account.value.kind !== "guest" || choseGuest || recall("userId") || !canSignIn()) return;
     try {
       await signInAnonymously();
     } catch {
-      arriving = undefined; // a guest for now
+      if (!config().guests) arriving = undefined;
     }
   })();
   return arriving;
