@@ -11,7 +11,7 @@ DEPLOY := infra/deploy/node_modules/.package-lock.json
 WEB := infra/local/web/dist/index.html
 WEB_PACKAGES := infra/local/web/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test browser check format bench fuzz package invoke migrate openapi web lock clean help
+.PHONY: demo up status reset test browser check format bench fuzz package invoke env secrets deploy urls smoke migrate openapi web lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -56,6 +56,23 @@ package: $(INSTALLED) ## Build each function's artifact in build/ (ARCH=x86_64 o
 
 invoke: $(INSTALLED) ## Run one handler by hand (FUNCTION=upload_image EVENT=tests/events/upload_image.json)
 	@$(RUN) -m infra.local invoke $(FUNCTION) $(EVENT)
+
+env: $(INSTALLED) ## Print the running stack's environment, for `eval "$$(make -s env)"`
+	@$(RUN) -m infra.local env
+
+secrets: $(INSTALLED) ## Say which secrets a stage still lacks in SSM (STAGE=dev)
+	@$(RUN) -m infra.deploy check --stage "$(STAGE)"
+
+deploy: $(INSTALLED) $(DEPLOY) ## Deploy to AWS: check the secrets, build the artifacts, deploy, print the URLs (STAGE=dev)
+	@$(RUN) -m infra.deploy check --stage "$(STAGE)"
+	@ARCH="$(ARCH)" $(RUN) -m infra.package
+	@$(RUN) -m infra.deploy deploy --stage "$(STAGE)"
+
+urls: $(INSTALLED) ## Read the function URLs of a deployed stage again (STAGE=dev)
+	@$(RUN) -m infra.deploy urls --stage "$(STAGE)"
+
+smoke: $(INSTALLED) ## Try a deployment, and delete what that made (API_URL=https://… or build/urls-dev.json)
+	@$(RUN) -m infra.deploy.smoke "$(API_URL)"
 
 migrate: $(INSTALLED) ## Apply the schema and storage policies to a Supabase project (DATABASE_URL=postgresql://…)
 	@DATABASE_URL="$(DATABASE_URL)" $(RUN) -m infra.migrate

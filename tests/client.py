@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from infra.local.gateway.events import HttpRequest, to_event
-from tests.described import difference
+from infra.openapi.answers import difference
 
 JsonObject = dict[str, Any]
 _Result = TypeVar("_Result")

@@ -62,7 +62,7 @@ def test_each_folder_is_a_function_and_each_function_a_folder() -> None:
 
 
 def test_guests_are_not_let_in_by_a_deployment_unless_it_is_asked_to() -> None:
-    assert serverless()["provider"]["environment"]["GUEST_ACCESS"] == "off"
+    assert serverless()["provider"]["environment"]["GUEST_ACCESS"] == "${env:GUEST_ACCESS, 'off'}"
     assert read_settings(REQUIRED).guest_access is False
 
 

@@ -78,7 +78,7 @@ class UploadState(Success):
     upload_id: str
     kind: str
     status: Literal["waiting", "processing", "ready", "rejected", "expired"]
-    expires_at: Annotated[str | None, Field(description="Of the ticket; when ready, of the URLs")]
+    expires_at: Annotated[str | None, Field(description="Of the ticket; when ready, of the URLs")] = None
     frame_id: FrameId | None = None
     code: str | None = None
     detail: str | None = None

@@ -39,14 +39,14 @@ REFUSALS: Final = {  # of oEmbed
 }
 _PAGE: Final = {"content": {"text/html": {"schema": {"type": "string"}}}}
 PAGES: Final[dict[int | str, dict[str, Any]]] = {
+    403: {"description": "A page: that is not the password", **_PAGE},
     404: {"description": "A page: this link leads nowhere", **_PAGE},
     410: {"description": "A page: this link has expired, or its views are used up", **_PAGE},
+    429: {"description": "A page: too many tries of the password", **_PAGE},
     503: {"description": "A page: try again in a moment", **_PAGE},
 }
 ENTERED: Final[dict[int | str, dict[str, Any]]] = {
     303: {"description": "Back to the page, with a cookie that opens it"},
-    403: {"description": "A page: that is not the password", **_PAGE},
-    429: {"description": "A page: too many tries", **_PAGE},
 }
 _FORM: Final = {"type": "object", "properties": {"password": {"type": "string"}}, "required": ["password"]}
 FORM: Final = {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": _FORM}}, "required": True}}

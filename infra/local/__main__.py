@@ -1,4 +1,4 @@
-"""The local stack's commands: `python -m infra.local up | demo | invoke | status | reset`, with STATE and PORT."""
+"""The local stack: `python -m infra.local up | demo | invoke | env | status | reset`, with STATE and PORT."""
 
 import argparse
 import shutil
@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
+from infra.local import exports
 from infra.local.postgres import delete_cluster
 from infra.local.stack import Stack
 from infra.local.state import StackError, State, default_folder, running_info
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     invoke = commands.add_parser("invoke", help="invoke one function with the event of a file")
     invoke.add_argument("function")
     invoke.add_argument("event", help="a JSON file")
+    commands.add_parser("env", help="print the running stack's environment for a shell")
     commands.add_parser("status", help="say whether the stack runs, and where")
     commands.add_parser("reset", help="delete all that a stopped stack has stored")
     options, rest = parser.parse_known_args(arguments)
@@ -40,6 +42,8 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     match options.command:
         case "up":
             return up(default_folder())
+        case "env":
+            return exports.main(default_folder())
         case "status":
             return status(default_folder())
         case "reset":

@@ -178,6 +178,25 @@ def test_secrets_come_from_the_environment_or_from_ssm() -> None:
         assert f"{source}}}" in text or f"{source}, ''}}" in text
 
 
+def test_a_deployment_takes_its_settings_from_the_environment_and_lets_no_guests_in_by_itself(
+    template: Template, tmp_path: Path
+) -> None:
+    def settings(one: Template) -> dict[str, Any]:
+        variables: dict[str, Any] = function(one, "share")["Environment"]["Variables"]
+        return {name: variables[name] for name in ("GUEST_ACCESS", "BUCKET_ACCESS", "RENDER_QUEUE_URL", "WATCH_URL")}
+
+    own = {"Fn::GetAtt": ["WatchLambdaFunctionUrl", "FunctionUrl"]}
+    queue = {"Ref": "RenderQueue"}
+    assert settings(template) == {
+        "GUEST_ACCESS": "off",
+        "BUCKET_ACCESS": "public",
+        "RENDER_QUEUE_URL": queue,
+        "WATCH_URL": own,
+    }
+    chosen = {"GUEST_ACCESS": "on", "BUCKET_ACCESS": "private", "WATCH_URL": "https://app.example/watch"}
+    assert settings(package(tmp_path, **chosen)) == {**chosen, "RENDER_QUEUE_URL": queue}
+
+
 def test_the_other_architecture_is_chosen_by_the_environment(tmp_path: Path) -> None:
     found = package(tmp_path, ARCH="arm64").of_type("AWS::Lambda::Function").values()
     assert {tuple(one["Properties"]["Architectures"]) for one in found} == {("arm64",)}

@@ -1,6 +1,7 @@
 """The TypeScript client: generated from the document, typed strictly, and able to make a video."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -32,7 +33,13 @@ def run(*command: str | Path, **environment: str) -> "subprocess.CompletedProces
 
 
 def test_its_types_are_what_the_document_says(tmp_path: Path) -> None:
-    arguments = ["../openapi.json", "--default-non-nullable", "false", "--output", tmp_path / "schema.d.ts"]
+    arguments: list[str | Path] = [
+        "../openapi.json",
+        "--default-non-nullable",
+        "false",
+        "--output",
+        tmp_path / "schema.d.ts",
+    ]
     made = run("openapi-typescript", *arguments)
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "schema.d.ts").read_text() == (CLIENT / "src" / "schema.d.ts").read_text(), "run `make openapi`"
@@ -47,6 +54,14 @@ def test_it_sends_and_throws_as_its_own_tests_say() -> None:
     ran = run("tsx", "--test", "tests/client.test.ts")
     assert ran.returncode == 0, ran.stdout
     assert "# tests 6\n" in ran.stdout
+
+
+def test_the_readme_shows_the_example() -> None:
+    example = (CLIENT / "examples" / "storyboard.ts").read_text()
+    shown = next(
+        block for block in re.findall(r"```ts\n(.*?)```", (TOP / "README.md").read_text(), re.S) if "readFile" in block
+    )
+    assert example.endswith(shown)
 
 
 def test_its_example_makes_a_video(stack: Stack, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from openapi_spec_validator import validate
 
 from infra.local.gateway.configuration import Service
 from infra.local.state import TOP
+from infra.openapi.answers import described, resolved, validator_of
 from infra.openapi.codes import codes_of
 from infra.openapi.document import EXAMPLES, FILE, text
 from shared.problems import PROBLEMS
-from tests.described import described, resolved, validator_of
 
 SECRETS = {"authorization", "x-api-key", "x-webhook-secret"}
 

@@ -1374,17 +1374,17 @@ export interface components {
                 [key: string]: unknown;
             } | null;
         };
-        /** @description A session and one page of its frames. */
+        /** @description A session and one page of its frames. The URLs of a private bucket work until `expiresAt`; null: for good. */
         StoryboardPage: {
             /**
              * @default true
              * @constant
              */
             success: true;
-            expiresAt: string | null;
-            session: components["schemas"]["Session"];
             frames: components["schemas"]["Frame"][];
+            expiresAt: string | null;
             nextCursor: string | null;
+            session: components["schemas"]["Session"];
         };
         /** @description One stored template in one of its versions. */
         Template: {
@@ -1550,7 +1550,7 @@ export interface components {
             /** @enum {string} */
             status: "waiting" | "processing" | "ready" | "rejected" | "expired";
             /** @description Of the ticket; when ready, of the URLs */
-            expiresAt: string | null;
+            expiresAt?: string | null;
             frameId?: (number | string) | null;
             code?: string | null;
             detail?: string | null;
@@ -4475,6 +4475,19 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            /** @description A page: that is not the password */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
             /** @description A page: this link leads nowhere */
             404: {
                 headers: {
@@ -4490,6 +4503,19 @@ export interface operations {
             };
             /** @description A page: this link has expired, or its views are used up */
             410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A page: too many tries of the password */
+            429: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Server-Timing": components["headers"]["Server-Timing"];
@@ -4601,7 +4627,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description A page: too many tries */
+            /** @description A page: too many tries of the password */
             429: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4658,6 +4684,19 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            /** @description A page: that is not the password */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
             /** @description A page: this link leads nowhere */
             404: {
                 headers: {
@@ -4673,6 +4712,19 @@ export interface operations {
             };
             /** @description A page: this link has expired, or its views are used up */
             410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description A page: too many tries of the password */
+            429: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     "Server-Timing": components["headers"]["Server-Timing"];
