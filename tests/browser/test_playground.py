@@ -231,6 +231,7 @@ def test_it_tells_nothing_of_the_stack_but_what_a_browser_may_know(
         "supabaseUrl": stack.info["supabaseUrl"],
         "anonKey": stack.info["anonKey"],
         "guests": True,
+        "pages": {"All functions": "/functions", "OpenAPI": "/openapi.json"},
     }
     policy = shown.page.request.get(shown.url).headers["content-security-policy"]
     assert "script-src 'self';" in policy

@@ -41,6 +41,7 @@ async def configuration(_request: Request) -> Response:
         "supabaseUrl": os.environ.get("SUPABASE_URL", ""),
         "anonKey": os.environ.get("SUPABASE_ANON_KEY", ""),
         "guests": os.environ.get("GUEST_ACCESS") == "on",
+        "pages": {"All functions": "/functions", "OpenAPI": "/openapi.json"},
     }
     return JSONResponse(known, headers={"cache-control": "no-cache"})
 

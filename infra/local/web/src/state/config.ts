@@ -9,6 +9,8 @@ export interface Config {
   anonKey: string;
   /** Whether callers without credentials are let in. */
   guests: boolean;
+  /** Pages about the functions, to be linked. */
+  pages?: Record<string, string>;
 }
 
 let known: Config = { apiUrl: "", supabaseUrl: "", anonKey: "", guests: true };

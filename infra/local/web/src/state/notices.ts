@@ -37,6 +37,12 @@ export function complain(error: unknown, remedies: Partial<Record<Remedy, () => 
   notices.value = [...others, { ...found, id: ++last, kind: "error", act: found.remedy && remedies[found.remedy] }];
 }
 
+/** What is to be done first. */
+export function warn(title: string, detail: string): void {
+  const others = notices.value.filter((notice) => notice.title !== title);
+  notices.value = [...others, { id: ++last, kind: "error", title, detail }];
+}
+
 export function clearComplaints(): void {
   notices.value = notices.value.filter((notice) => notice.kind !== "error");
 }

@@ -5,7 +5,7 @@ import { type FrameInput, ProblemError, type Storyboard } from "@videomaker/clie
 import { arrive } from "./account.ts";
 import { helper } from "./api.ts";
 import { keep } from "./memory.ts";
-import { clearComplaints, complain, say } from "./notices.ts";
+import { clearComplaints, complain, say, warn } from "./notices.ts";
 import * as story from "./story.ts";
 
 export interface Conflict {
@@ -110,9 +110,9 @@ function arrival(): Promise<void> {
 function isComplete(): boolean {
   const count = story.unusable.value;
   if (!count && !story.isEmpty.value) return true;
-  const missing = count === 1 ? "One image is not uploaded." : `${count} images are not uploaded.`;
-  const detail = count ? `${missing} Try again or remove it, then save.` : "Add an image first.";
-  complain(new Error(detail));
+  const one = count === 1;
+  const missing = `${one ? "One image is" : `${count} images are`} not uploaded. Try again or remove ${one ? "it" : "them"}, then save.`;
+  warn("Not saved yet", count ? missing : "Add an image first.");
   return false;
 }
 

@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 import { account } from "../state/account.ts";
+import { config } from "../state/config.ts";
 import { type Route, route } from "../state/routes.ts";
 import { conflict } from "../state/saving.ts";
 import { AccountDialog, accountDialog } from "./account_dialog.tsx";
@@ -33,8 +34,12 @@ export function App() {
         {route.value === "usage" && <UsagePage />}
       </main>
       <footer>
-        <a href="/functions">All functions</a>
-        <a href="/openapi.json">OpenAPI</a>
+        {isReady.value &&
+          Object.entries(config().pages ?? {}).map(([title, address]) => (
+            <a key={title} href={address}>
+              {title}
+            </a>
+          ))}
       </footer>
       <Notices />
       {accountDialog.value && <AccountDialog />}

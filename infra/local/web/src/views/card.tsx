@@ -17,6 +17,7 @@ interface Props {
 export function FrameCard({ card, place }: Props) {
   const item = useRef<HTMLLIElement>(null);
   const lifted = useSignal(false);
+  const broken = useSignal("");
   const refocus = useRef(false);
   const each = details.value.seconds / cards.value.length;
   const number = place + 1;
@@ -49,13 +50,27 @@ export function FrameCard({ card, place }: Props) {
   return (
     <li ref={item} class={lifted.value ? "card lifted" : "card"} data-card={card.id}>
       <div class="picture" onPointerDown={(event) => event.pointerType === "mouse" && lift(event)}>
-        <img src={card.shown} alt={card.caption || card.name} draggable={false} width="320" height="180" />
+        {broken.value === card.shown ? (
+          <span class="broken">
+            <Icon name="images" /> {card.name}
+          </span>
+        ) : (
+          <img
+            src={card.shown}
+            alt={card.caption || card.name}
+            draggable={false}
+            width="320"
+            height="180"
+            onError={() => (broken.value = card.shown)}
+          />
+        )}
         <Meter card={card} />
       </div>
       <div class="line">
         <span class="number">{String(number).padStart(2, "0")}</span>
         <span class="time">
-          {clock(place * each)}–{clock(number * each)}
+          {clock(place * each)}
+          <span class="until">–{clock(number * each)}</span>
         </span>
         {mayEdit.value && (
           <>
@@ -92,8 +107,8 @@ export function FrameCard({ card, place }: Props) {
 /** How far the upload is, over the lower edge of the image. */
 function Meter({ card: { id, upload, name } }: { card: Card }) {
   const stop = (
-    <button type="button" class="small" aria-label={`Cancel ${name}`} onPointerDown={stay} onClick={() => cancel(id)}>
-      Cancel
+    <button type="button" class="icon" aria-label={`Cancel ${name}`} title="Cancel" onPointerDown={stay} onClick={() => cancel(id)}>
+      <Icon name="close" />
     </button>
   );
   switch (upload.state) {
@@ -136,7 +151,7 @@ function Countdown({ until, why }: { until: number; why: "busy" | "connection" }
   const left = Math.max(1, Math.ceil((until - now.value) / 1000));
   return (
     <span>
-      {why === "busy" ? "Service busy" : "Connection lost"}, again in {left} s
+      {why === "busy" ? "Busy" : "No connection"}, again in {left} s
     </span>
   );
 }

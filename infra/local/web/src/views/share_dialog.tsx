@@ -1,7 +1,7 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { account } from "../state/account.ts";
-import { complain, tell } from "../state/notices.ts";
+import { tell, warn } from "../state/notices.ts";
 import { role } from "../state/story.ts";
 import { busy, invite, links, look, makeLink, members, newLink, revoke, trouble } from "../state/sharing.ts";
 import { accountDialog } from "./account_dialog.tsx";
@@ -13,7 +13,7 @@ export const shareDialog = signal(false);
 /** Opens the dialog; a guest is told to sign in first. */
 export function openShare(): void {
   if (account.value.kind === "guest") {
-    complain(new Error("A link needs an account. Sign in, by e-mail or anonymously: your storyboard moves along."));
+    warn("A link needs an account", "Sign in, by e-mail or anonymously: your storyboard moves along.");
     accountDialog.value = true;
     return;
   }
