@@ -1,3 +1,10 @@
 import { defineConfig } from "vitest/config";
 
-export default defineConfig({ test: { include: ["tests/helper/*.test.ts"], testTimeout: 90_000, hookTimeout: 90_000 } });
+const test = {
+  include: ["tests/helper/*.test.ts"],
+  setupFiles: ["tests/helper/globals.ts"],
+  testTimeout: 90_000,
+  hookTimeout: 90_000,
+};
+
+export default defineConfig({ test });

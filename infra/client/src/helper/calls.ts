@@ -106,8 +106,8 @@ export class Calls {
   private address(name: string, query: Record<string, string | number | undefined>): string {
     const { baseUrl = "" } = this.options;
     const base = typeof baseUrl === "string" ? baseUrl : baseUrl(name);
-    const asked = new URLSearchParams(Object.entries(present(query)).map(([key, value]) => [key, String(value)]));
-    return `${base.replace(/\/$/, "")}/api/${name}${asked.size ? `?${asked}` : ""}`;
+    const asked = String(new URLSearchParams(Object.entries(present(query)).map(([key, value]) => [key, String(value)])));
+    return `${base.replace(/\/$/, "")}/api/${name}${asked && `?${asked}`}`;
   }
 }
 
@@ -119,6 +119,11 @@ function asProblem(found: unknown, status: number): ProblemDetails {
       ? "The request is larger than the service takes. Send less at once, or use `create_upload`."
       : "Something broke on the way. Try again in a moment.";
   return { ...ownProblem(`http_${status}`, `HTTP ${status}`, detail), status };
+}
+
+/** A new `Idempotency-Key`; not by `randomUUID`, which a page has only behind HTTPS and on this very machine. */
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** A problem that no function has worded. */

@@ -5,7 +5,7 @@ import { readStoryboard, saveStoryboard } from "./storyboards";
 import { uploadImage, uploadOrKeep } from "./uploads";
 import { waitForVideo } from "./videos";
 
-export { Calls, type CallOptions, type HelperOptions, ProblemError } from "./calls";
+export { Calls, type CallOptions, type HelperOptions, newKey, ProblemError } from "./calls";
 export { dataUrl, fromDataUrl } from "./images";
 export { type Wait, retryAfter, sleep, withRetries } from "./retries";
 export type { SaveOptions, Storyboard } from "./storyboards";

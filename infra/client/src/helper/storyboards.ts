@@ -1,6 +1,6 @@
 /** Storyboards: saved whole, read whole. */
 
-import type { Calls, CallOptions } from "./calls";
+import { type CallOptions, type Calls, newKey } from "./calls";
 import { fromDataUrl } from "./images";
 import type { FrameInput, SavedStoryboard, StoryboardInput, StoryboardPage } from "./types";
 import { uploadImage } from "./uploads";
@@ -22,7 +22,7 @@ export interface SaveOptions extends Pick<CallOptions, "signal" | "onWait"> {
 export async function saveStoryboard(
   calls: Calls,
   storyboard: StoryboardInput,
-  { ifVersion, idempotencyKey = crypto.randomUUID(), ...retries }: SaveOptions = {},
+  { ifVersion, idempotencyKey = newKey(), ...retries }: SaveOptions = {},
 ): Promise<SavedStoryboard> {
   const frames = await lightened(calls, storyboard.frames, retries);
   return calls.naming((userId) =>

@@ -1,6 +1,6 @@
 /** Uploads of images: in the body of a request while they are small, by a ticket straight into the ingest bucket above. */
 
-import { type Calls, ownProblem, ProblemError } from "./calls";
+import { type Calls, newKey, ownProblem, ProblemError } from "./calls";
 import { dataUrl, typeOf } from "./images";
 import { sleep, type Wait } from "./retries";
 import { send } from "./sending";
@@ -64,7 +64,7 @@ async function uploadInBody(calls: Calls, image: Blob, options: UploadOptions): 
 async function uploadByTicket(calls: Calls, image: Blob, options: UploadOptions): Promise<StoredFrameImage> {
   const { frameId, onProgress, ...retries } = options;
   const file = { frameId, kind: "frame", contentType: await typeOf(image), bytes: image.size };
-  const key = crypto.randomUUID();
+  const key = newKey();
   const { uploads, userId } = await calls.naming((guest) =>
     calls.call<Tickets>("POST", "create_upload", {
       ...retries,

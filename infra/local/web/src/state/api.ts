@@ -1,7 +1,7 @@
 /** The functions, as whoever uses the page: the helper for images, storyboards and waiting, the typed client for the rest. */
 
 import { answer, createVideomakerClient, type Schemas, VideomakerError, type VideomakerClient } from "@videomaker/client";
-import { createHelper, type Helper, ProblemError, withRetries } from "@videomaker/client/helper";
+import { createHelper, type Helper, newKey, ProblemError, withRetries } from "@videomaker/client/helper";
 import { account, token } from "./account.ts";
 import { baseUrl, config } from "./config.ts";
 import { keep, recall } from "./memory.ts";
@@ -46,4 +46,4 @@ export function whose(): { userId?: string } {
 }
 
 /** The header that makes a POST safe to repeat. */
-export const once = () => ({ "Idempotency-Key": crypto.randomUUID() });
+export const once = () => ({ "Idempotency-Key": newKey() });

@@ -156,7 +156,7 @@ async function compare(): Promise<void> {
     conflict.value = { theirs, differences: differencesTo(theirs) };
     say("Somebody else has saved this storyboard meanwhile.");
   } catch (error) {
-    complain(error);
+    complain(error, { restart: startAnew });
   }
 }
 

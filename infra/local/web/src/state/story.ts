@@ -1,7 +1,7 @@
 /** The storyboard on the table: its cards, its words, and what of it is saved. */
 
 import { batch, computed, signal } from "@preact/signals";
-import type { Frame, Session } from "@videomaker/client/helper";
+import { type Frame, newKey, type Session } from "@videomaker/client/helper";
 import type { Advice } from "./problems.ts";
 
 export type Upload =
@@ -64,7 +64,7 @@ export const unusable = computed(
 );
 
 export function newId(): string {
-  return crypto.randomUUID();
+  return newKey();
 }
 
 export function change(id: string, changed: Partial<Card>): void {

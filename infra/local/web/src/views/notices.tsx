@@ -6,8 +6,8 @@ import { remedyLabel } from "./remedies.ts";
 export function Notices() {
   return (
     <>
-      <p class="unseen" role="status" aria-live="polite" key={said.value.turn}>
-        {said.value.text}
+      <p class="unseen" role="status" aria-live="polite">
+        {said.value.text + (said.value.turn % 2 ? "\u00a0" : "")}
       </p>
       <div class="notices">
         {notices.value.map(({ id, kind, title, detail, remedy, act }) => (
