@@ -7,28 +7,28 @@ import * as story from "./story.ts";
 import { proceed } from "./uploading.ts";
 import { leave } from "./video.ts";
 
-/** Takes the storyboard along into the account that was just entered. */
+/** Takes the storyboard along into the account that was just entered. Until its images are here they wait. */
 export async function moveAlong(): Promise<void> {
   leave();
   if (story.role.value !== "owner") return startAnew();
-  const fetched = await Promise.all(story.cards.value.map(withImage));
+  const behind = story.cards.value.filter(({ file, imageUrl }) => !file && imageUrl);
   batch(() => {
     story.sessionId.value = undefined;
     story.version.value = undefined;
     story.savedContent.value = "";
-    story.cards.value = fetched;
+    for (const { id } of behind) story.change(id, { upload: { state: "waiting" } });
   });
   keep("sessionId", undefined);
-  proceed();
+  await Promise.all(behind.map(fetchImage));
 }
 
-async function withImage(card: story.Card): Promise<story.Card> {
-  if (card.file || !card.imageUrl) return card;
+async function fetchImage({ id, imageUrl }: story.Card): Promise<void> {
   try {
-    const file = await (await fetch(card.imageUrl)).blob();
-    return { ...card, file, shown: URL.createObjectURL(file), imageUrl: "", thumbnailUrl: "", upload: { state: "waiting" } };
+    const file = await (await fetch(imageUrl)).blob();
+    story.change(id, { file, shown: URL.createObjectURL(file), imageUrl: "", thumbnailUrl: "" });
+    proceed();
   } catch {
     const advice = { title: "The image stayed behind", detail: "Choose it again, or remove it.", remedy: "replace" as const };
-    return { ...card, upload: { state: "failed", advice } };
+    story.change(id, { upload: { state: "failed", advice } });
   }
 }
