@@ -11,7 +11,7 @@ DEPLOY := infra/deploy/node_modules/.package-lock.json
 WEB := infra/local/web/dist/index.html
 WEB_PACKAGES := infra/local/web/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test browser check format bench fuzz package invoke env secrets deploy urls smoke migrate openapi web lock clean help
+.PHONY: demo up status reset test browser check format bench fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi web lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -50,6 +50,12 @@ bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
 
 fuzz: $(INSTALLED) ## Feed damaged files to all that decodes images and media (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz
+
+chaos: $(INSTALLED) $(NPM) ## Let people work while one thing after the other fails beneath them (SECONDS=600)
+	@$(RUN) -m pytest -q tests/chaos/test_traffic_under_faults.py tests/chaos/test_clock_skew.py
+
+contract: $(INSTALLED) $(NPM) ## Ask the functions all that their OpenAPI document allows, and what it does not (SECONDS=300)
+	@$(RUN) -m infra.local.contract_fuzz
 
 package: $(INSTALLED) ## Build each function's artifact in build/ (ARCH=x86_64 or arm64, FUNCTIONS="a b")
 	@ARCH="$(ARCH)" $(RUN) -m infra.package $(FUNCTIONS)

@@ -77,7 +77,8 @@ class FaultyUpstream:
         elif fault == "cut_before":
             self._cut(request)
         elif fault == "refuse_after":
-            self._forward_unseen(request, body)
+            with suppress(httpx.HTTPError):
+                self._forward_unseen(request, body)
             self._cut(request)
         else:
             self._begin_body(request, trickle=fault == "trickle")
@@ -115,5 +116,9 @@ class FaultyUpstream:
         return self._client.request(request.command, self._target + request.path, headers=headers, content=body)
 
     def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
-        answer = self._forward_unseen(request, body)
+        try:
+            answer = self._forward_unseen(request, body)
+        except httpx.HTTPError:  # the other side has gone away
+            self._cut(request)
+            return
         self._reply(request, answer.status_code, answer.content, answer.headers.get("content-type", ""))

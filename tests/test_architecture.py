@@ -20,6 +20,7 @@ FLOORS = [
         "errors",
         "problems",
         "models",
+        "moments",
         "paging",
         "timeline",
         "pricing",

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import Header, Query
 from mangum import Mangum
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from shared.errors import AppError
 from shared.identity import Caller, Credentials, RequestCredentials
 from shared.identity.api_keys import Scope, new_key
 from shared.models import Model, Name, Success, Text, UserId
+from shared.moments import Moment
 from shared.paging import cursor_behind, key_behind
 from shared.web import checked_idempotency_key, create_app, request_hash
 
@@ -31,7 +32,7 @@ class Wish(Model):
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)]
-    expires_at: Annotated[AwareDatetime, AfterValidator(_in_the_future)] | None = None
+    expires_at: Annotated[Moment, AfterValidator(_in_the_future)] | None = None
     user_id: UserId | None = None
 
 

@@ -10,11 +10,12 @@ from pydantic import Field, model_validator
 
 from functions.batch.planning import Batch, BatchItem, Planner
 from shared.errors import AppError
-from shared.identity import RequestCredentials
+from shared.identity import Credentials, RequestCredentials
 from shared.jobs import send_due
 from shared.models import FieldError, Model, Success
 from shared.paging import cursor_behind, key_behind
 from shared.problems import PROBLEMS
+from shared.rate_limits import Work
 from shared.renderings import VideoOptions
 from shared.supabase_access import Access, media_path
 from shared.web import checked_idempotency_key, create_app, json_answer, request_hash
@@ -102,7 +103,7 @@ def start_batch(
     body: BatchRequest, credentials: RequestCredentials, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Response:
     """Begin every item that can be begun, and say of the others why not; none, where `maxCost` is too small."""
-    access = credentials.caller(None, needs="render").access()
+    access = _access(credentials, "render")
     key = checked_idempotency_key(idempotency_key)
     items = _items(access, body)
     planner = Planner(access, body, items)
@@ -130,7 +131,7 @@ def get_batch(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """Return a batch as it is now; without `batchId` the caller's batches, newest first."""
-    access = credentials.caller(None, needs="read").access()
+    access = _access(credentials, "read")
     if batch_id is not None:
         return json_answer(_state(access, str(batch_id)))
     behind = key_behind(LIST, cursor, int)[0] if cursor else None
@@ -143,9 +144,16 @@ def get_batch(
 @app.delete("/", summary="Cancel a batch", response_model=BatchState)
 def cancel_batch(credentials: RequestCredentials, batch_id: Annotated[UUID, Query(alias="batchId")]) -> Response:
     """Cancel all of it that has not ended, and return it as it is then."""
-    access = credentials.caller(None, needs="render").access()
+    access = _access(credentials, "render")
     access.rpc("cancel_batch", {"p_batch_id": str(batch_id)})
     return json_answer(_state(access, str(batch_id)))
+
+
+def _access(credentials: Credentials, needs: Work) -> Access:
+    caller = credentials.caller(None, needs=needs)
+    if caller.is_guest:
+        raise AppError("account_required", "Sign in with an account to make many videos at once.")
+    return caller.access()
 
 
 def _items(access: Access, body: BatchRequest) -> dict[int, BatchItem]:

@@ -66,7 +66,7 @@ class Batch(Model):
         list[Tag],
         Field(max_length=20, description="Given to the sessions, to find them in `history`"),
     ] = []  # noqa: RUF012 - pydantic copies it
-    max_cost: Annotated[float | None, Field(gt=0, le=1e6, description="US dollars for all of them")] = None
+    max_cost: Annotated[float | None, Field(ge=0.000001, le=100_000, description="US dollars for all of them")] = None
     parallel: Annotated[int, Field(ge=1, le=100, description="How many videos are rendered at once")] = 10
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import Header, Query, Response
 from mangum import Mangum
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import StringConstraints
 
 from functions.history.erasing import Receipt, erase_account, erase_session
 from functions.history.exporting import ZIP, exported
@@ -14,6 +14,7 @@ from functions.history.listing import BEST, NEWEST, Asked, HistoryPage, read_his
 from shared.errors import AppError
 from shared.identity import RequestCredentials
 from shared.models import SessionId, Text, UserId, Words
+from shared.moments import Moment
 from shared.paging import Key, key_behind
 from shared.web import RawJson, create_app, etag_matches
 
@@ -43,8 +44,8 @@ def get_history(  # noqa: PLR0913, PLR0917  # one parameter each of the query
     mood: Annotated[Words | None, Query()] = None,
     template_id: Annotated[Words | None, Query(alias="templateId")] = None,
     tag: Annotated[Words | None, Query()] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Made then or later")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Made before then")] = None,
+    since: Annotated[Moment | None, Query(description="Made then or later")] = None,
+    until: Annotated[Moment | None, Query(description="Made before then")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     export: Annotated[SessionId | None, Query(description="The session to answer as a ZIP file")] = None,

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from fastapi import Header, Query
 from mangum import Mangum
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from shared.errors import AppError
 from shared.identity import Caller, Credentials, RequestCredentials
 from shared.models import FieldError, Model, SessionId, Success, Text, UserId
+from shared.moments import Moment
 from shared.paging import cursor_behind, key_behind
 from shared.shares import key_hash, password_key, sealed, token_hash, token_of, watch_url
 from shared.web import checked_idempotency_key, create_app, request_hash
@@ -28,7 +29,7 @@ class ShareInput(Model):
     session_id: SessionId
     video_id: UUID | None = None
     password: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     expires_in: Annotated[int, Field(ge=1, le=MAX_SECONDS, description="Seconds")] | None = None
     max_views: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     user_id: UserId | None = None

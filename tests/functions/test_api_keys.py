@@ -58,6 +58,7 @@ def test_no_two_keys_are_alike(alice: User) -> None:
         ({"expiresAt": "2020-01-01T00:00:00Z"}, "expiresAt"),
         ({"expiresAt": "2099-01-01T00:00:00"}, "expiresAt"),
         ({"expiresAt": "9999-12-31T23:59:59-12:00"}, "expiresAt"),
+        ({"expiresAt": "0001-01-01T00:00:00+23:59"}, "expiresAt"),
         ({"expiresAt": "soon"}, "expiresAt"),
         ({"expiresAt": "infinity"}, "expiresAt"),
         ({"expiresAt": 1e300}, "expiresAt"),
@@ -159,3 +160,9 @@ def test_nobody_issues_a_key_for_another_at_the_database_itself(alice: User, bob
     headers = {"apikey": settings().anon_key, "Authorization": f"Bearer {alice.token}"}
     assert httpx.get(url, params={"select": "key_hash"}, headers=headers).status_code == 403
     assert httpx.patch(url, json={"scopes": ["read"]}, params={"prefix": "neq."}, headers=headers).status_code == 403
+
+
+def test_an_end_may_have_any_offset_that_can_be_written(alice: User) -> None:
+    answer = alice.post("api_keys", {"name": "x", "scopes": ["read"], "expiresAt": "2979-12-08T08:06:51.4+22:28"})
+    assert answer.status == 200, answer.json
+    assert answer.json["apiKey"]["expiresAt"] == "2979-12-07T09:38:51.4+00:00"

@@ -285,6 +285,8 @@ def test_batches_are_listed_newest_first(alice: User, bob: User, queues: Queues)
         ({"items": "x"}, "items"),
         ({"items": [{}], "retryBatchId": str(uuid.uuid4())}, "items"),
         ({"items": [{}], "maxCost": 0}, "maxCost"),
+        ({"items": [{}], "maxCost": 3.4e-212}, "maxCost"),
+        ({"items": [{}], "maxCost": 1e6}, "maxCost"),
         ({"items": [{}], "tags": [" "]}, "tags[0]"),
         ({"items": [{}], "video": {"fps": 1}}, "video.fps"),
         ({"items": [{}], "frames": [{}]}, "frames[0].imageUrl"),
@@ -297,8 +299,13 @@ def test_a_request_that_means_nothing_is_refused_by_name(alice: User, body: Json
 
 
 def test_guests_have_no_batches(guest: Client, queues: Queues) -> None:
-    answer = ask(guest, [{"sessionId": "none"}])
-    assert (answer.status, answer.code) == (403, "account_required")
+    for answer in (
+        ask(guest, [{"sessionId": "none"}]),
+        guest.get("batch"),
+        guest.get("batch", batchId=uuid.uuid4()),
+        guest.delete("batch", batchId=uuid.uuid4()),
+    ):
+        assert (answer.status, answer.code) == (403, "account_required")
 
 
 def test_a_lost_message_of_an_end_is_made_up_for(

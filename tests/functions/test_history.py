@@ -238,7 +238,8 @@ def test_a_cursor_that_is_not_ours_is_refused(alice: User, cursor: str, query: d
 @pytest.mark.parametrize(
     "query",
     [{"q": ""}, {"q": "x" * 201}, {"limit": 0}, {"limit": 101}, {"scope": "everything"}, {"status": "done"},
-     {"since": "yesterday"}, {"since": "2026-01-01"}, {"until": "2026-01-01T00:00:00"}, {"style": "\0"}],
+     {"since": "yesterday"}, {"since": "2026-01-01"}, {"until": "1767225600"},
+     {"until": "2026-01-01T00:00:00"}, {"style": "\0"}],
 )  # fmt: skip
 def test_a_query_that_means_nothing_is_refused_by_name(alice: User, query: dict[str, Any]) -> None:
     answer = alice.get("history", **query)

@@ -50,6 +50,12 @@ def test_what_has_no_url_is_not_found(client: httpx.Client, name: str) -> None:
     assert client.get(f"/api/{name}").status_code == 404
 
 
+@pytest.mark.parametrize("rest", ["/a%0Ab", "/%0A", "%0A/x", "/a%0D%0Ab/c"])
+def test_a_path_with_line_breaks_reaches_its_function_or_none(client: httpx.Client, rest: str) -> None:
+    answer = client.get(f"/api/probe{rest}")
+    assert answer.headers["content-type"].startswith("application/json"), answer.text
+
+
 def test_an_upload_that_breaks_off_is_no_error(gateway: RunningGateway) -> None:
     host, port = gateway.client.base_url.host, gateway.client.base_url.port
     with socket.create_connection((host, port or 80)) as connection:

@@ -118,12 +118,12 @@ def test_a_refusal_never_echoes_what_was_sent(alice: User) -> None:
 def test_an_unexpected_error_is_a_500_that_tells_nothing(
     alice: User, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the password is hunter2")
 
     given = storyboard(alice.subject)
     alice.save(given)
-    monkeypatch.setattr(get_frames, "session_of", broken)
+    monkeypatch.setattr(get_frames, "read_page", broken)
     asked = event("GET", query={"sessionId": given["sessionId"]}, headers={"Authorization": f"Bearer {alice.token}"})
     answer = invoke("get_frames", asked, broken=True)
     assert (answer.status, answer.code) == (500, "internal_error")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -17,6 +18,13 @@ from infra.local.gateway.errors import GatewayError
 from infra.local.gateway.event_sources import EventSources
 from infra.local.gateway.function_url import FunctionUrls
 from infra.local.gateway.logs import log
+
+
+class _Anything(StringConvertor):
+    regex = "(?s:.*)"  # line breaks too, which `path` does not take
+
+
+register_url_convertor("anything", _Anything())
 
 
 def create_app(service: Service, limits: Limits) -> Starlette:
@@ -51,7 +59,7 @@ def create_app(service: Service, limits: Limits) -> Starlette:
             Route("/functions", functions),
             Route("/health", health),
             Route("/openapi.json", describe),
-            Route("/api/{function}{rest:path}", FunctionUrls(service, environments)),
+            Route("/api/{function}{rest:anything}", FunctionUrls(service, environments)),
         ],
         lifespan=lifespan,
     )

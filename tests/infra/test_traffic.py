@@ -1,0 +1,63 @@
+"""The ledger of the traffic notices what was promised and is not there."""
+
+from typing import Any
+
+import pytest
+
+from infra.local.traffic.ledger import Ledger, compared, content_of
+from infra.local.traffic.visits import made_unique, pictures
+from shared.images import optimise
+
+Frames = list[dict[str, Any]]
+
+
+def frames(*descriptions: str) -> Frames:
+    return [{"description": one, "imageUrl": f"https://x.example/a/{one}.webp"} for one in descriptions]
+
+
+def losses(ledger: Ledger, found: Frames | None, image: str = "hash") -> list[str]:
+    page = None if found is None else {"session": {"version": 1}, "frames": found}
+    return compared(ledger, lambda _: page, lambda _: image, {"picture": "hash"})
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """One upload, and a session that was saved twice."""
+    made = Ledger()
+    made.uploaded("https://x.example/1.webp", "picture")
+    for version, said in enumerate(("first", "second"), start=1):
+        made.saving("session", content_of(frames(said)))
+        made.saved("session", content_of(frames(said)), version)
+    return made
+
+
+def test_what_is_there_is_not_lost(ledger: Ledger) -> None:
+    assert losses(ledger, frames("second")) == []
+
+
+@pytest.mark.parametrize("found", [None, [], frames("first"), frames("second", "more")])
+def test_a_save_that_is_not_there_as_it_was_is_lost(ledger: Ledger, found: Frames | None) -> None:
+    assert len(losses(ledger, found)) == 1
+
+
+def test_an_image_that_is_another_one_is_lost(ledger: Ledger) -> None:
+    assert len(losses(ledger, frames("second"), "other")) == 1
+
+
+def test_a_save_whose_answer_was_lost_may_be_there_or_not(ledger: Ledger) -> None:
+    ledger.saving("session", content_of(frames("third")))
+    assert losses(ledger, frames("second")) == losses(ledger, frames("third")) == []
+    assert len(losses(ledger, frames("first"))) == 1
+
+
+def test_a_save_that_was_refused_must_not_be_there(ledger: Ledger) -> None:
+    ledger.saving("session", content_of(frames("third")))
+    ledger.refused("session", content_of(frames("third")))
+    assert len(losses(ledger, frames("third"))) == 1
+
+
+def test_a_picture_made_unique_is_another_file_of_the_same_picture() -> None:
+    for jpeg in pictures().values():
+        first, second = made_unique(jpeg), made_unique(jpeg)
+        assert len({jpeg, first, second}) == 3
+        assert len({optimise(one).image.data for one in (jpeg, first, second)}) == 1
