@@ -16,20 +16,22 @@ test("a save heals the images that it carries", async () => {
 });
 
 test("more carried images than fit into a request are uploaded before it", async () => {
-  const { helper, paths } = recorded();
+  const { helper, sent } = recorded();
   const heavy = await Promise.all([1, 2, 3].map(async (number) => dataUrl(noise(900, 900 + number))));
   const saved = await helper.saveStoryboard(storyboard(heavy));
   expect(saved.frames.map(({ height }) => height)).toEqual([901, 902, 903]);
-  expect(paths()).toEqual(["POST /api/upload_image", "POST /api/upload_image", "POST /api/save_frames"]);
+  const uploaded = sent.filter(({ url }) => url.endsWith("upload_image")).map(({ body }) => body);
+  expect(new Set(uploaded).size).toBe(2); // a busy stack may have been asked twice
+  expect(sent.at(-1)?.url).toMatch(/save_frames$/);
 });
 
 test("all pages are read, and a guest is one and the same throughout", async () => {
   const told: string[] = [];
-  const { helper, paths } = recorded({ onUserId: (userId) => told.push(userId) });
+  const { helper, sent } = recorded({ onUserId: (userId) => told.push(userId) });
   const { sessionId, userId } = await helper.saveStoryboard(storyboard(images));
   const found = await helper.readStoryboard(sessionId, { limit: 2 });
   expect(found.frames.map(({ frameNumber }) => frameNumber)).toEqual([1, 2, 3, 4, 5]);
-  expect(paths().filter((path) => path === "GET /api/get_frames").length).toBe(3);
+  expect(new Set(sent.map(({ url }) => url).filter((url) => url.includes("get_frames"))).size).toBe(3);
   expect(told).toEqual([userId]);
   const again = recorded({ userId });
   expect((await again.helper.readStoryboard(sessionId)).frames.length).toBe(5);

@@ -8,7 +8,7 @@ test("a small image goes in the body, is stored, and can be fetched", async () =
   const { helper, paths } = recorded();
   const stored = await helper.uploadImage(small, { frameId: 7 });
   expect([stored.frameId, stored.width, stored.height]).toEqual([7, 64, 48]);
-  expect(paths()).toEqual(["POST /api/upload_image"]);
+  expect(new Set(paths())).toEqual(new Set(["POST /api/upload_image"]));
   expect((await fetch(stored.imageUrl)).headers.get("content-type")).toMatch(/^image\//);
 });
 
@@ -89,4 +89,16 @@ test("an upload that fails leaves the image itself, and a refused one does not",
   expect(kept.imageUrl).toMatch(/^data:image\/png;base64,iVBOR/);
   const rubbish = recorded().helper.uploadOrKeep(new Blob(["no image"]), { frameId: 3 });
   await expect(rubbish).rejects.toMatchObject({ code: "not_an_image", status: 422 });
+});
+
+test("each function may have its own URL", async () => {
+  const own = { upload_image: "https://up.example/" };
+  const baseUrl = (name: string) => own[name as keyof typeof own] ?? "https://app.example";
+  const { helper, sent } = recorded({ baseUrl }, () => problem(404, "not_found"));
+  await expect(helper.uploadImage(small, { frameId: 1 })).rejects.toMatchObject({ status: 404 });
+  await expect(helper.readStoryboard("a b")).rejects.toMatchObject({ status: 404 });
+  expect(sent.map(({ url }) => url)).toEqual([
+    "https://up.example/api/upload_image",
+    "https://app.example/api/get_frames?sessionId=a+b",
+  ]);
 });
