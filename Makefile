@@ -11,7 +11,7 @@ DEPLOY := infra/deploy/node_modules/.package-lock.json
 WEB := infra/local/web/dist/index.html
 WEB_PACKAGES := infra/local/web/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test browser check format bench fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi web lock clean help
+.PHONY: demo up status reset logs test browser check format bench fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi web lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ up: $(INSTALLED) $(NPM) $(WEB) ## Run the whole stack until Ctrl-C (PORT=8787 ST
 
 status reset: $(INSTALLED) ## Say whether the stack runs; delete all that it has stored
 	@$(RUN) -m infra.local $@
+
+logs: $(INSTALLED) ## Show what the functions logged about a request (ID=requestId)
+	@$(RUN) -m infra.local logs $(if $(ID),--request-id "$(ID)") $(ARGS)
 
 test: $(INSTALLED) $(NPM) $(CLIENT) $(DEPLOY) $(WEB) browser ## Run all tests (ARGS="-k name")
 	$(RUN) -m pytest -n 2 $(ARGS)
