@@ -8,8 +8,10 @@ NPM_PLATFORM := $(if $(filter Darwin,$(shell uname -s)),--cpu=x64)
 NPM := infra/local/node_modules/.package-lock.json
 CLIENT := infra/client/node_modules/.package-lock.json
 DEPLOY := infra/deploy/node_modules/.package-lock.json
+WEB := infra/local/web/dist/index.html
+WEB_PACKAGES := infra/local/web/node_modules/.package-lock.json
 
-.PHONY: demo up status reset logs test browser check format bench day costs fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi lock clean help
+.PHONY: demo up status reset logs test browser check format bench day costs simulate fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi web lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -17,7 +19,7 @@ help: ## List the targets
 demo: $(INSTALLED) $(NPM) ## Store a storyboard, read it back, make a video of it (IMAGES=folder for your own images)
 	@$(RUN) -m infra.local demo
 
-up: $(INSTALLED) $(NPM) ## Run the whole stack until Ctrl-C (PORT=8787 STATE=.local)
+up: $(INSTALLED) $(NPM) $(WEB) ## Run the whole stack until Ctrl-C (PORT=8787 STATE=.local)
 	@$(RUN) -m infra.local up
 
 status reset: $(INSTALLED) ## Say whether the stack runs; delete all that it has stored
@@ -26,7 +28,7 @@ status reset: $(INSTALLED) ## Say whether the stack runs; delete all that it has
 logs: $(INSTALLED) ## Show what the functions logged about a request (ID=requestId)
 	@$(RUN) -m infra.local logs $(if $(ID),--request-id "$(ID)") $(ARGS)
 
-test: $(INSTALLED) $(NPM) $(CLIENT) $(DEPLOY) browser ## Run all tests (ARGS="-k name")
+test: $(INSTALLED) $(NPM) $(CLIENT) $(DEPLOY) $(WEB) browser ## Run all tests (ARGS="-k name")
 	$(RUN) -m pytest -n 2 $(ARGS)
 
 browser: ## Install Chromium for the browser tests, where it is missing and this is Debian's root
@@ -54,6 +56,9 @@ day: $(INSTALLED) $(NPM) ## Simulate a day of traffic and recount every figure o
 
 costs: $(INSTALLED) ## Print what a month's work costs, as the README has it
 	@$(RUN) -m infra.local costs
+
+simulate: $(INSTALLED) $(NPM) ## Simulate a deployment under 1, 100 and 10,000 storyboards a minute
+	@$(RUN) -m infra.local.simulation
 
 fuzz: $(INSTALLED) ## Feed damaged files to all that decodes images and media (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz
@@ -94,13 +99,15 @@ openapi: $(INSTALLED) $(CLIENT) ## Write infra/openapi.json and the TypeScript c
 	@$(RUN) -m infra.openapi
 	@npm run --silent --prefix infra/client generate
 
+web: $(WEB) ## Build the playground's files in infra/local/web/dist
+
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.txt anew
 	$(RUN) -m pip install --quiet uv
 	$(RUN) -m uv pip compile pyproject.toml --group local --group dev --universal --python-version 3.11 \
 	  --no-annotate --no-header --upgrade --output-file requirements.txt
 
 clean: ## Remove what the targets above have made, but for the state folder
-	rm -rf $(VENV) infra/*/node_modules build
+	rm -rf $(VENV) infra/*/node_modules infra/local/web/node_modules infra/local/web/dist build
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
@@ -118,3 +125,12 @@ $(CLIENT) $(DEPLOY): infra/%/node_modules/.package-lock.json: infra/%/package.js
 	@echo "Installing npm packages of infra/$* …"
 	@npm ci --prefix infra/$* --no-audit --no-fund --loglevel=error
 	@touch $@
+
+$(WEB_PACKAGES): infra/local/web/package.json infra/local/web/package-lock.json
+	@echo "Installing npm packages of the playground …"
+	@npm ci --prefix infra/local/web --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(WEB): $(WEB_PACKAGES) $(wildcard infra/local/web/*.*) $(shell find infra/local/web/src infra/client/src -type f)
+	@echo "Building the playground …"
+	@npm run --silent --prefix infra/local/web build -- --logLevel warn

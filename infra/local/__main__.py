@@ -89,7 +89,7 @@ def up(folder: Path) -> int:
     try:
         with Stack(folder) as stack:
             _show(stack.info)
-            print("\nCtrl-C stops it.", flush=True)
+            print(f"\nTry it at {stack.info['apiUrl']}/ - Ctrl-C stops it.", flush=True)
             while not _interrupted.wait(0.5):
                 stack.watch()
     except KeyboardInterrupt:

@@ -14,30 +14,27 @@ import httpx
 import psycopg
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from infra.local.gateway.playground import BUILT
 from infra.local.processes import answers
 from infra.local.stack import Stack
 from infra.local.state import TOP
 from shared.settings import settings
+from tests.browser.playground import Playground
+from tests.browser.tab import Tab
 from tests.client import Answer
 from tests.infra.running import until
 from tests.infra.running_aws import free_port
 from tests.people import User
 from tests.sharing import Studio
 
-AXE = TOP / "infra" / "local" / "node_modules" / "axe-core" / "axe.min.js"
 POSTER_COLOUR = (230, 60, 160)
 CAPTIONS = "WEBVTT\n\n00:00.000 --> 00:03.000\nA keeper lights the lamp\n"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 # The last lets a page of another address embed one of this machine's, as the web does with the web.
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",
               "--disable-features=LocalNetworkAccessChecks"]  # fmt: skip
-_REPORT = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (event) =>
-  window.violations.push(`${event.effectiveDirective} ${event.blockedURI}`));
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,47 +50,6 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
         yield running
         running.close()
-
-
-class Tab:
-    """A page of a browser, and all that was complained about in it."""
-
-    def __init__(self, context: BrowserContext) -> None:
-        context.add_init_script(_REPORT)
-        self.page: Page = context.new_page()
-        self.complaints: list[str] = []
-        self.statuses: dict[str, int] = {}
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", self._on_failure)
-        self.page.on("response", lambda response: self.statuses.update({response.url: response.status}))
-
-    def _on_failure(self, request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # a player ends a request when it has enough
-            self.complaints.append(f"{request.failure}: {request.url}")
-
-    def wait_until(self, expression: str) -> None:
-        """Return once this holds; Playwright's own way to wait evaluates text in the page, which its policy forbids."""
-        for _ in range(600):
-            if self.page.evaluate(expression):
-                return
-            self.page.wait_for_timeout(100)
-        raise AssertionError(f"it did not happen: {expression}")
-
-    def violations(self) -> list[str]:
-        """Return what the Content-Security-Policy of the page has blocked."""
-        found: list[str] = self.page.evaluate("window.violations")
-        return found
-
-    def serious_findings(self) -> list[str]:
-        """Return what axe-core finds serious or critical."""
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("axe.run()")
-        return [
-            f"{one['id']}: {one['nodes'][0]['html'][:200]}"
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
 
 
 @pytest.fixture
@@ -159,6 +115,27 @@ def private_studio(
         gateway.terminate()
         gateway.wait()
         database.execute("update storage.buckets set public = true where id = 'videomaker'")
+
+
+@pytest.fixture(scope="session")
+def built_playground() -> None:
+    if not (BUILT / "index.html").is_file():
+        reason = "The playground is not built: `make web` does it."
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def open_playground(new_tab: Callable[..., Tab], stack: Stack) -> Callable[..., Playground]:
+    """Open the playground in a profile of its own; keywords are Playwright's for a context."""
+
+    def make(**options: Any) -> Playground:
+        shown = Playground(new_tab(**options), stack.info["apiUrl"])
+        shown.open()
+        return shown
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from infra.local.stack import Stack
-from tests.browser.conftest import RemoteUser, Tab
+from tests.browser.conftest import RemoteUser
+from tests.browser.tab import Tab
 from tests.client import JsonObject
 from tests.membership import join
 from tests.people import User

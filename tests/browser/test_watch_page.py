@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Route
 
-from tests.browser.conftest import CAPTIONS, POSTER_COLOUR, Tab
+from tests.browser.conftest import CAPTIONS, POSTER_COLOUR
+from tests.browser.tab import Tab
 from tests.client import JsonObject
 from tests.sharing import Studio
 from tests.storyboards import frame, png, with_frames

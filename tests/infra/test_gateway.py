@@ -39,7 +39,7 @@ def test_health_answers_without_a_function(client: httpx.Client) -> None:
 
 
 def test_the_index_links_the_functions_that_have_a_url(client: httpx.Client) -> None:
-    page = client.get("/")
+    page = client.get("/functions")
     assert page.headers["content-type"].startswith("text/html")
     assert 'href="/api/probe"' in page.text
     assert "worker" not in page.text

@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application: its routes, and its own three pages."""
+"""The gateway as an ASGI application: its routes, and its own pages."""
 
 import json
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from infra.local.gateway import openapi, pages
+from infra.local.gateway import openapi, pages, playground
 from infra.local.gateway.configuration import Service
 from infra.local.gateway.environment import Invocation, prepare
 from infra.local.gateway.environments import Environments, Limits
@@ -42,7 +42,7 @@ def create_app(service: Service, limits: Limits) -> Starlette:
             await sources.close()
             await environments.close()
 
-    async def index(_request: Request) -> Response:
+    async def functions(_request: Request) -> Response:
         return HTMLResponse(pages.index(service.url_functions.values()))
 
     async def health(_request: Request) -> Response:
@@ -53,7 +53,10 @@ def create_app(service: Service, limits: Limits) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/", index),
+            Route("/", playground.page),
+            Route("/assets/{name}", playground.asset),
+            Route("/config.json", playground.configuration),
+            Route("/functions", functions),
             Route("/health", health),
             Route("/openapi.json", describe),
             Route("/api/{function}{rest:anything}", FunctionUrls(service, environments)),

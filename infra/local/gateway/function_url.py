@@ -34,7 +34,7 @@ class FunctionUrls:
         request = Request(scope, receive)
         function = self._service.url_functions.get(request.path_params["function"])
         if function is None:
-            await JSONResponse({"Message": "No such function; / lists them."}, 404)(scope, receive, send)
+            await JSONResponse({"Message": "No such function; /functions lists them."}, 404)(scope, receive, send)
             return
         try:
             response = await self._answer(request, function)

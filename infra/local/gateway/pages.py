@@ -1,4 +1,4 @@
-"""The gateway's own page."""
+"""The gateway's own list of the functions."""
 
 from collections.abc import Iterable
 from html import escape
@@ -20,7 +20,7 @@ _PAGE = """<!doctype html>
 </style>
 <h1>Local functions</h1>
 <p>Each answers here as it does behind its AWS Lambda function URL.
-<a href="/openapi.json">openapi.json</a> describes them all.</p>
+<a href="/openapi.json">openapi.json</a> describes them all, and the <a href="/">playground</a> tries them.</p>
 <table>
 <tr><th>function</th><th>timeout</th><th>memory</th></tr>
 {rows}
