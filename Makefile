@@ -9,7 +9,7 @@ NPM := infra/local/node_modules/.package-lock.json
 CLIENT := infra/client/node_modules/.package-lock.json
 DEPLOY := infra/deploy/node_modules/.package-lock.json
 
-.PHONY: demo up status reset test browser check format bench fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi lock clean help
+.PHONY: demo up status reset logs test browser check format bench fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ up: $(INSTALLED) $(NPM) ## Run the whole stack until Ctrl-C (PORT=8787 STATE=.lo
 
 status reset: $(INSTALLED) ## Say whether the stack runs; delete all that it has stored
 	@$(RUN) -m infra.local $@
+
+logs: $(INSTALLED) ## Show what the functions logged about a request (ID=requestId)
+	@$(RUN) -m infra.local logs $(if $(ID),--request-id "$(ID)") $(ARGS)
 
 test: $(INSTALLED) $(NPM) $(CLIENT) $(DEPLOY) browser ## Run all tests (ARGS="-k name")
 	$(RUN) -m pytest -n 2 $(ARGS)

@@ -4,6 +4,7 @@ SQS is called by hand-signed requests, since importing the AWS SDK would double 
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from shared.errors import AppError
-from shared.observability import log, request_id, work_for
+from shared.observability import carry_on, log, measure, request_id, work_for, xray_header
 from shared.settings import settings
 from shared.signatures import signed_post
 from shared.upstream import http, translated
@@ -49,18 +50,21 @@ def send(queue: Queue, bodies: Sequence[Mapping[str, object]], *, delay_seconds:
     Raises `queue_unavailable` where some could not be sent; some of the others may have been.
     """
     url = _url(queue)
-    attributes = {"requestId": {"DataType": "String", "StringValue": request_id() or "none"}}
+    trace = xray_header()
+    told = {
+        "MessageAttributes": {"requestId": _text(request_id() or "none")},
+        "MessageSystemAttributes": {"AWSTraceHeader": _text(trace)} if trace else {},
+        "DelaySeconds": delay_seconds,
+    }
     entries: list[Mapping[str, object]] = [
-        {
-            "Id": str(number),
-            "MessageBody": json.dumps(body),
-            "MessageAttributes": attributes,
-            "DelaySeconds": delay_seconds,
-        }
-        for number, body in enumerate(bodies)
+        {"Id": str(number), "MessageBody": json.dumps(body), **told} for number, body in enumerate(bodies)
     ]
     for start in range(0, len(entries), _MOST_AT_ONCE):
         _send_batch(url, entries[start : start + _MOST_AT_ONCE])
+
+
+def _text(value: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": value}
 
 
 def send_due(clips: Sequence[int], merges: Sequence[int]) -> None:
@@ -80,23 +84,33 @@ def is_batch(event: Mapping[str, Any]) -> bool:
 
 def consume(event: Mapping[str, Any], handle: Callable[[Message], None]) -> dict[str, Any]:
     """Handle every message of a batch and return those that failed, as Lambda's partial batch response."""
-    failed = [record for record in event["Records"] if not _succeeds(handle, record)]
+    own = request_id()
+    failed = [record for record in event["Records"] if not _succeeds(handle, record, own)]
     for record in failed:
         _bring_again_soon(record)
     return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failed]}
 
 
-def _succeeds(handle: Callable[[Message], None], record: Mapping[str, Any]) -> bool:
+def _succeeds(handle: Callable[[Message], None], record: Mapping[str, Any], own: str | None) -> bool:
     sender = record.get("messageAttributes", {}).get("requestId", {}).get("stringValue")
-    if sender:
-        work_for(sender)
+    work_for(sender or own)
+    carry_on(record["attributes"].get("AWSTraceHeader"))
+    measure("Messages")
+    received = int(record["attributes"]["ApproximateReceiveCount"])
+    # What Lambda ends before its time says no more; this line leads from the request to the lines of Lambda itself.
+    log("message_received", invocationId=own, receiveCount=received)
+    if received == 1 and (sent := record["attributes"].get("SentTimestamp")):
+        measure("WaitTime", max(0.0, time.time() - int(sent) / 1000))
     try:
         handle(_message(record))
-    except (AppError, TryAgainError) as error:
-        log("message_postponed", error=error, receiveCount=record["attributes"]["ApproximateReceiveCount"])
+    except TryAgainError as error:
+        log("message_postponed", error=error, receiveCount=received)
         return False
     except Exception as error:  # one bad message must not fail the others
-        log("message_failed", level=40, error=error)
+        measure("FailedMessages")
+        measure("Errors")
+        event = "message_postponed" if isinstance(error, AppError) else "message_failed"
+        log(event, level=40, error=error, receiveCount=received)
         return False
     return True
 
@@ -146,8 +160,8 @@ def _bring_again_soon(record: Mapping[str, Any]) -> None:
     times = int(record["attributes"]["ApproximateReceiveCount"])
     seconds = _AGAIN_AFTER_SECONDS[min(times, len(_AGAIN_AFTER_SECONDS)) - 1]
     *_, region, account, name = record["eventSourceARN"].split(":")
-    base = settings().aws.endpoint_url or f"https://sqs.{region}.amazonaws.com"
     with suppress(AppError):
+        base = settings().aws.endpoint_url or f"https://sqs.{region}.amazonaws.com"
         url = f"{base}/{account}/{name}"
         _call("ChangeMessageVisibility", url, {"ReceiptHandle": receipt, "VisibilityTimeout": seconds})
 

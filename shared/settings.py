@@ -66,6 +66,40 @@ class Settings:
     aws: AwsSettings
 
 
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Under which names this process tells of itself, and whom. Read apart: wrong settings cannot silence it."""
+
+    function: str | None
+    """The deployed function's name; the code knows its own, shorter one."""
+    stage: str | None
+    release: str
+    """What was deployed: a version or a commit."""
+    sentry_dsn: str | None
+    """Where failures are told of."""
+
+
+@lru_cache(maxsize=1)
+def telemetry() -> Telemetry:
+    """Return under which names this process tells of itself."""
+    return read_telemetry(os.environ)
+
+
+def read_telemetry(environment: Mapping[str, str]) -> Telemetry:
+    """Parse what the variables of `environment` say of telemetry; never raises."""
+    return Telemetry(
+        function=environment.get("AWS_LAMBDA_FUNCTION_NAME") or None,
+        stage=environment.get("STAGE") or None,
+        release=environment.get("RELEASE") or environment.get("AWS_LAMBDA_FUNCTION_VERSION") or "unknown",
+        sentry_dsn=environment.get("SENTRY_DSN") or None,
+    )
+
+
+def trace_header() -> str | None:
+    """Return X-Ray's header of the present invocation, which Lambda's runtime keeps in the environment."""
+    return os.environ.get("_X_AMZN_TRACE_ID")
+
+
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Return the settings of this process; raises `not_configured` naming what is missing or wrong."""

@@ -9,19 +9,21 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote, urlsplit
 
 import httpx
 from postgrest import SyncPostgrestClient
-from storage3 import SyncStorageClient
-from storage3.exceptions import StorageApiError
 
 from shared.errors import AppError
 from shared.observability import Part
 from shared.settings import MEDIA_BUCKET, settings
 from shared.upstream import AlreadyStoredError, NotStoredError, http, translated
+
+if TYPE_CHECKING:
+    from storage3._sync.file_api import SyncBucketProxy
 
 _IMMUTABLE: Final = "31536000, immutable"  # Storage puts `max-age=` before it
 _PATH: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,499}")  # of what is stored here; needs no escapes
@@ -47,10 +49,16 @@ class Access:
     def __init__(self, api_key: str, token: str) -> None:
         # New-style keys are no JWTs: they go as `apikey` only.
         headers = {"apikey": api_key} | ({} if token.startswith("sb_") else {"Authorization": f"Bearer {token}"})
-        base = settings().supabase_url
         self._headers = headers
-        self._rest = SyncPostgrestClient(f"{base}/rest/v1", headers=headers, http_client=http, retry_enabled=False)
-        self._files = SyncStorageClient(f"{base}/storage/v1/", headers, http_client=http).from_(MEDIA_BUCKET)
+        base = f"{settings().supabase_url}/rest/v1"
+        self._rest = SyncPostgrestClient(base, headers=headers, http_client=http, retry_enabled=False)
+
+    @cached_property
+    def _files(self) -> "SyncBucketProxy":
+        from storage3 import SyncStorageClient  # noqa: PLC0415  # many calls need no file
+
+        base = f"{settings().supabase_url}/storage/v1/"
+        return SyncStorageClient(base, self._headers, http_client=http).from_(MEDIA_BUCKET)
 
     def rpc(self, function: str, parameters: Mapping[str, object], part: Part | None = "db") -> Any:
         """Call a database function and return what it returns, as JSON values; timed as a part of the invocation."""
@@ -237,6 +245,8 @@ def as_service() -> Access:
 def _check(response: httpx.Response) -> None:
     """Raise as the client of Storage does, for an answer to a request that it has no method for."""
     if response.status_code != httpx.codes.OK:
+        from storage3.exceptions import StorageApiError  # noqa: PLC0415
+
         response.read()
         answer = response.json()
         raise StorageApiError(answer["message"], answer["error"], answer["statusCode"])

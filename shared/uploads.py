@@ -1,4 +1,7 @@
-"""An uploaded image, wherever it came from -> a stored frame."""
+"""An uploaded image, wherever it came from -> a stored frame.
+
+Pillow and what goes with it are imported with the first image: most saves carry none, and a cold start is without them.
+"""
 
 import base64
 import hashlib
@@ -7,12 +10,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from shared.images import StoredImage, optimise
 from shared.models import StoredFrameImage
 from shared.observability import timed
 from shared.supabase_access import Access
+
+if TYPE_CHECKING:
+    from shared.images import StoredImage
 
 MAX_BODY_IMAGE_BYTES: Final = 4 * 1024 * 1024
 GUESTS_FOLDER: Final = "guests"
@@ -28,7 +33,7 @@ class PreparedFrame:
     thumbnail_path: str
     sha256: str
     original_bytes: int
-    optimised: StoredImage
+    optimised: "StoredImage"
 
     def store(self, access: Access) -> None:
         """Store image and thumbnail. What is there already stays as it is."""
@@ -57,12 +62,21 @@ class PreparedFrame:
         }
 
 
+def prepare_base64(text: str, frame_id: int | str, subject: str | None) -> PreparedFrame:
+    """Return what `prepare_frame` does of an image in a request's body, of 4 MiB at most."""
+    from shared.images import decode_base64  # noqa: PLC0415
+
+    return prepare_frame(decode_base64(text, MAX_BODY_IMAGE_BYTES), frame_id, subject)
+
+
 def prepare_frame(data: bytes, frame_id: int | str, subject: str | None) -> PreparedFrame:
     """Verify and optimise an image for the folder of `subject`; raises what `shared.images` refuses it for.
 
     Without a subject the client does not know yet who it will be: the image gets a name of 128 random bits among the
     guests', and whoever knows that name may save it into a session.
     """
+    from shared.images import optimise  # noqa: PLC0415
+
     with timed("image"):
         optimised = optimise(data)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -78,7 +92,7 @@ def prepare_frame(data: bytes, frame_id: int | str, subject: str | None) -> Prep
     )
 
 
-def stored_facts(optimised: StoredImage, sha256: str) -> dict[str, object]:
+def stored_facts(optimised: "StoredImage", sha256: str) -> dict[str, object]:
     """Return the user metadata of a stored image, which saving copies to the frame's row."""
     return {
         "width": optimised.image.width,

@@ -1,30 +1,37 @@
 """Calls to Supabase and SQS: one HTTP client that keeps to the invocation's deadline, and its errors as ours."""
 
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import httpx
 from postgrest import APIError
 from pydantic import ValidationError
-from storage3.exceptions import StorageApiError
 
 from shared.errors import AppError
-from shared.observability import Part, log, remaining_seconds, timed
+from shared.observability import Part, log, outgoing_headers, remaining_seconds, timed
 from shared.problems import PROBLEMS
+
+if TYPE_CHECKING:
+    from storage3.exceptions import StorageApiError
 
 _TIMEOUT_SECONDS: Final = 8.0
 _CONNECT_SECONDS: Final = 2.0
+
+_DATABASE_CODE: Final = re.compile(r"[0-9A-Z]{5}|PGRST\d{1,3}")
+_STORAGE_CODE: Final = re.compile(r"[A-Za-z]{3,40}")
+_STATUS: Final = re.compile(r"\d{3}")
 
 Service = Literal["database", "storage", "auth", "queue"]
 
 
 class _DeadlineTransport(httpx.HTTPTransport):
-    """Ends a call when the invocation's time is up, however slowly the other side answers."""
+    """Ends a call when the invocation's time is up, however slowly the other side answers; says whose call it is."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         left = remaining_seconds()
@@ -32,6 +39,7 @@ class _DeadlineTransport(httpx.HTTPTransport):
             raise httpx.ReadTimeout("no time left", request=request)
         timeout = {"connect": _CONNECT_SECONDS, "read": _TIMEOUT_SECONDS, "write": _TIMEOUT_SECONDS}
         timeout["pool"] = _CONNECT_SECONDS
+        request.headers.update(outgoing_headers())
         request.extensions["timeout"] = {phase: min(left, seconds) for phase, seconds in timeout.items()}
         try:
             response = super().handle_request(request)
@@ -95,12 +103,17 @@ def translated(service: Service, part: Part | None) -> Iterator[None]:
             yield
     except APIError as error:
         raise _database_error(error) from error
-    except StorageApiError as error:
-        raise _storage_error(error) from error
     except (httpx.HTTPError, json.JSONDecodeError, KeyError, ValidationError) as error:
         # All but the first: what answered was not Supabase, but a proxy's error page for instance.
         log("upstream_failed", service=service, error=error)
         raise AppError(f"{service}_unavailable") from error
+    except Exception as error:
+        if service == "storage":
+            from storage3.exceptions import StorageApiError  # noqa: PLC0415  # there already, if it was raised
+
+            if isinstance(error, StorageApiError):
+                raise _storage_error(error) from error
+        raise
 
 
 def _database_error(error: APIError) -> AppError:
@@ -115,8 +128,13 @@ def _database_error(error: APIError) -> AppError:
         return AppError("token_expired" if "expired" in message else "invalid_token")
     if code == "42501":
         return AppError("forbidden")
-    log("database_refused", code=code, error=error)
+    log("database_refused", code=_plain(_DATABASE_CODE, code), error=error)
     return AppError("database_unavailable")
+
+
+def _plain(pattern: re.Pattern[str], given: object) -> str | None:
+    """Return a code as it may be logged: what answered may be anything, and say anything."""
+    return str(given) if pattern.fullmatch(str(given)) else None
 
 
 def _details(error: APIError) -> dict[str, object]:
@@ -127,7 +145,7 @@ def _details(error: APIError) -> dict[str, object]:
     return details if isinstance(details, dict) else {}
 
 
-def _storage_error(error: StorageApiError) -> Exception:
+def _storage_error(error: "StorageApiError") -> Exception:
     if str(error.status) == "409":
         return AlreadyStoredError()
     if str(error.status) == "404" and "Bucket" not in error.message:
@@ -136,5 +154,5 @@ def _storage_error(error: StorageApiError) -> Exception:
         return AppError("token_expired")
     if str(error.status) == "403":
         return AppError("forbidden")
-    log("storage_refused", code=error.code, status=error.status, error=error)
+    log("storage_refused", code=_plain(_STORAGE_CODE, error.code), status=_plain(_STATUS, error.status), error=error)
     return AppError("storage_unavailable")

@@ -18,12 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import AppError
 from shared.models import Model, field_errors
-from shared.observability import Invocation, begin, log
+from shared.observability import Invocation, begin, end, log, measure, severity
+from shared.observability.tracing import Trace
 from shared.problems import PROBLEMS
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _SECONDS_WITHOUT_LAMBDA: Final = 30.0
 _PATHS_SHOWN: Final = 100
+_TOLD: Final = (b"x-request-id", b"traceparent", b"content-length")
 
 
 class FieldProblem(Model):
@@ -109,21 +111,23 @@ class _Conventions:
 
     def __init__(self, app: ASGIApp, name: str) -> None:
         self._app = app
+        self._name = name
         self._prefix = f"/api/{name}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        invocation = _begin(scope)
+        invocation = _begin(scope, self._name)
         path = scope["path"]
         if path == self._prefix or path.startswith(f"{self._prefix}/"):
             path = path[len(self._prefix) :]
         scope["path"] = path or "/"
         scope["request_id"] = invocation.request_id
-        started = refused = False
+        status: int | None = None
+        refused = False
 
         async def label(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 more = {
                     "x-request-id": invocation.request_id,
                     "server-timing": invocation.server_timing(),
@@ -137,7 +141,9 @@ class _Conventions:
 
         async def finish(message: Message) -> None:
             nonlocal refused
-            if message["type"] == "http.response.start" and (error := await _raised_aside(invocation)):
+            if message["type"] == "http.response.start" and (
+                error := await _raised_aside(invocation, message["status"])
+            ):
                 refused = True
                 await _refusal(error, invocation.request_id)(scope, receive, label)
             elif not refused:
@@ -147,28 +153,40 @@ class _Conventions:
             await self._app(scope, receive, finish)
         except Exception as error:  # the last place to answer from
             log("unhandled_error", level=40, error=error)
-            if not started:
+            if status is None:
                 await _answer(AppError("internal_error"), invocation.request_id)(scope, receive, finish)
+        finally:
+            end(invocation, status)
 
 
-async def _raised_aside(invocation: Invocation) -> AppError | None:
+async def _raised_aside(invocation: Invocation, status: int) -> AppError | None:
+    """Return what speaks against an answer of this status; against one that says we failed nothing does."""
     wait, invocation.aside = invocation.aside, None
     try:
         if wait:
             await run_in_threadpool(wait)
     except AppError as error:
-        return error
+        return error if status < 500 else None
+    except Exception as error:
+        log("unhandled_error", level=40, error=error)
+        return AppError("internal_error") if status < 500 else None
     return None
 
 
-def _begin(scope: Scope) -> Invocation:
+def _begin(scope: Scope, function: str) -> Invocation:
     headers = dict(scope["headers"])
     context = scope.get("aws.context")
-    request_id = headers.get(b"x-request-id", b"").decode("latin-1")
+    own = getattr(context, "aws_request_id", None)
+    given = {name: headers.get(name, b"").decode("latin-1") for name in _TOLD}
+    request_id = given[b"x-request-id"]
     if not _REQUEST_ID.fullmatch(request_id):
-        request_id = getattr(context, "aws_request_id", None) or str(uuid.uuid4())
+        request_id = own or str(uuid.uuid4())
     remaining = context.get_remaining_time_in_millis() / 1000 if context else _SECONDS_WITHOUT_LAMBDA
-    return begin(request_id, remaining)
+    trace = Trace.of_traceparent(given[b"traceparent"])
+    invocation = begin(request_id, remaining, function=function, invocation_id=own, trace=trace)
+    if (size := given[b"content-length"]).isdecimal():
+        measure("BytesIn", int(size))
+    return invocation
 
 
 def _answer(error: AppError, request_id: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -188,7 +206,8 @@ async def _app_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _refusal(error: AppError, request_id: str) -> JSONResponse:
-    log("refused", code=error.code, status=error.status)
+    ours = error if error.status >= 500 else None
+    log("refused", level=severity(ours), error=ours, code=error.code, status=error.status)
     return _answer(error, request_id)
 
 

@@ -15,7 +15,7 @@ from infra.local.postgres import delete_cluster
 from infra.local.stack import Stack
 from infra.local.state import State
 
-pytest_plugins = ["tests.people", "tests.running_redis", "tests.sharing", "tests.webhooks"]
+pytest_plugins = ["tests.logs", "tests.people", "tests.running_redis", "tests.sharing", "tests.webhooks"]
 
 
 @contextmanager

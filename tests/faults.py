@@ -14,11 +14,15 @@ Fault = Literal["error_500", "error_502_html", "hang", "trickle", "cut_before", 
 
 
 class FaultyUpstream:
-    """Forwards to `target`. `faults` maps the beginning of a path to what goes wrong there."""
+    """Forwards to `target`. `faults` maps the beginning of a path to what goes wrong there.
+
+    `seen` are the requests that came, `headers` what they said.
+    """
 
     def __init__(self, target: str) -> None:
         self.faults: dict[str, Fault] = {}
         self.seen: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self._every, self._calls = 1, 0
         self._target = target
         self._client = httpx.Client(timeout=30)  # one for all: to make one takes longer than to ask
@@ -61,6 +65,7 @@ class FaultyUpstream:
         length = int(request.headers.get("content-length") or 0)
         body = request.rfile.read(length)
         self.seen.append(f"{request.command} {request.path}")
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
         fault = next((one for prefix, one in self.faults.items() if request.path.startswith(prefix)), None)
         if fault:
             self._calls += 1

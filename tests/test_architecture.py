@@ -49,6 +49,7 @@ OWNERS = {
     "pybase64": {"images"},
     "av": {"video"},
     "redis": {"cache"},
+    "sentry_sdk": {"observability"},
     "jwt": {"identity"},
     "fastapi": {"web", "identity"},
     "starlette": {"web"},

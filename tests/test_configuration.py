@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from shared.errors import AppError
-from shared.settings import read_settings
+from shared.settings import read_settings, read_telemetry
 from tests.infra.test_ingest_bucket import Tagged
 
 TOP = Path(__file__).parents[1]
@@ -30,6 +30,7 @@ class Recorder(dict[str, str]):
 def variables() -> set[str]:
     environment = Recorder()
     read_settings(environment)
+    read_telemetry(environment)
     return environment.asked
 
 

@@ -69,14 +69,21 @@ class Queues:
         records: list[JsonObject] = []
         while True:
             answer = self.sqs.receive_message(
-                QueueUrl=self.urls[name], MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=0
+                QueueUrl=self.urls[name],
+                MaxNumberOfMessages=10,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["AWSTraceHeader"],
+                WaitTimeSeconds=0,
             )
             found = answer.get("Messages", [])
             if not found:
                 return records
             for message in found:
                 self.sqs.delete_message(QueueUrl=self.urls[name], ReceiptHandle=message["ReceiptHandle"])
-                records.append(record(json.loads(message["Body"]), name, message["MessageId"], request_id_of(message)))
+                body = json.loads(message["Body"])
+                found_record = record(body, name, message["MessageId"], request_id_of(message))
+                found_record["attributes"] |= message.get("Attributes", {})
+                records.append(found_record)
 
     def deliver(self, name: str, record: JsonObject) -> bool:
         """Hand one message to its worker; False where it is to come again."""

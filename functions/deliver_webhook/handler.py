@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from shared.deliveries import announce
 from shared.jobs import Message, TryAgainError, consume
-from shared.observability import begin, log, remaining_seconds
+from shared.observability import log, observed, remaining_seconds, work_for
 from shared.outbound import OutboundError, post
 from shared.supabase_access import Access, as_service, media_path
 
@@ -38,9 +38,9 @@ class Outcome:
     wait_seconds: int | None = None
 
 
+@observed("deliver_webhook")
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Deliver for each message, `{"deliveryId", "attempts"}`. What a receiver does never fails a message."""
-    begin(context.aws_request_id, context.get_remaining_time_in_millis() / 1000)
     return consume(event, _on_message)
 
 
@@ -51,6 +51,7 @@ def _on_message(message: Message) -> None:
     if delivery is None:
         log("unknown_delivery_ignored")
     elif delivery["claimed"]:
+        work_for(delivery.get("request_id"))
         _deliver(service, delivery)
     elif delivery["status"] == "delivering":
         raise TryAgainError  # another worker has it, and may yet be lost

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.deliveries import announce_pending
 from shared.jobs import send
-from shared.observability import begin, log
+from shared.observability import log, observed
 from shared.supabase_access import Access, as_service
 
 ORPHANS_AFTER = "1 day"
@@ -14,12 +14,12 @@ BATCH = 1000  # what the Storage API removes at once
 SHOWN = 100
 
 
+@observed("maintenance")
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Return a report of what was done, or with `{"dryRun": true}` of what would be.
 
     `{"only": "messages"}`, more often, sends again what was lost on its way to a queue, and nothing else.
     """
-    begin(context.aws_request_id, context.get_remaining_time_in_millis() / 1000)
     dry_run = bool(event.get("dryRun"))
     service = as_service()
     if event.get("only") == "messages":

@@ -12,7 +12,7 @@ from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.jobs import Message, TryAgainError, consume
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
-from shared.observability import begin, log
+from shared.observability import log, measure, observed, severity, work_for
 from shared.pricing import worker_dollars
 from shared.renderings import release_next
 from shared.supabase_access import Access, as_service, stored_url
@@ -29,9 +29,9 @@ MOST_BYTES = 524_288_000  # of one file in the media bucket
 Row = Mapping[str, Any]
 
 
+@observed("merge_clips")
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Merge the video of each message; one that comes again, in whatever order, changes nothing."""
-    begin(context.aws_request_id, context.get_remaining_time_in_millis() / 1000)
     return consume(event, lambda message: _on_message(message, int(context.memory_limit_in_mb)))
 
 
@@ -43,6 +43,7 @@ def _on_message(message: Message, memory_mb: int) -> None:
     if row is None:
         log("unknown_video_ignored")
     elif row["claimed"]:
+        work_for(row.get("request_id"))
         _process(service, row, memory_mb)
     elif row["busy"]:
         raise TryAgainError
@@ -67,9 +68,11 @@ def _process(service: Access, row: Row, memory_mb: int) -> None:
         outcome = {"error": (row["given_up"] and row["error"]) or cause(error, "merging_failed")} | _bad_clip(
             row, error
         )
-    cost = worker_dollars(time.perf_counter() - started, memory_mb)
+    seconds = time.perf_counter() - started
+    measure("MergeTime", seconds)
+    cost = worker_dollars(seconds, memory_mb)
     settled = service.rpc("settle_merge", claim | {"p_status": status, "p_result": outcome | {"cost": cost}})
-    log("merge_settled", status=status, error=failure, settled=settled)
+    log("merge_settled", level=severity(failure), error=failure, status=status, settled=settled)
     if status != "merging":
         announce_pending(service)
         release_next(service, row["id"])

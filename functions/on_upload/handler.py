@@ -11,7 +11,7 @@ from shared.errors import AppError
 from shared.ingest_bucket import RawFile, delete_raw, open_raw
 from shared.jobs import Message, TryAgainError, consume, is_batch
 from shared.media_formats import media_type
-from shared.observability import begin, log
+from shared.observability import log, measure, observed, severity, work_for
 from shared.supabase_access import Access, as_service
 from shared.tickets import upload_id_of
 from shared.uploads import prepare_frame
@@ -19,9 +19,9 @@ from shared.uploads import prepare_frame
 LEASE_SECONDS = 150  # longer than this function may run, and far shorter than the queue's visibility timeout
 
 
+@observed("on_upload")
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any] | None:
     """Process an S3 notification: in SQS messages, bare, or EventBridge's; a bare one that must come again raises."""
-    begin(context.aws_request_id, context.get_remaining_time_in_millis() / 1000)
     if is_batch(event):
         return consume(event, _on_message)
     _process_all(_upload_ids(event), context.aws_request_id, is_dead=False)
@@ -64,6 +64,7 @@ def _process(service: Access, upload_id: str, worker: str, *, is_dead: bool) -> 
     if upload is None:
         log("unknown_upload_ignored")
         return
+    work_for(upload.get("request_id"))
     if not upload["claimed"]:
         if upload["status"] == "processing":
             raise TryAgainError  # another worker has it, and may yet be lost
@@ -77,6 +78,7 @@ def _process(service: Access, upload_id: str, worker: str, *, is_dead: bool) -> 
         if error.status == 503:
             _settle(service, upload, {"p_status": "waiting"})
             raise
+        log("upload_refused", level=severity(error), error=error)
         outcome = {"p_status": "rejected", "p_code": error.code, "p_detail": error.detail}
     if _settle(service, upload, outcome):
         delete_raw(upload_id)
@@ -89,6 +91,7 @@ def _store(service: Access, upload: Mapping[str, Any]) -> dict[str, object]:
     raw = open_raw(upload["id"])
     if raw is None:
         raise AppError("upload_missing")
+    measure("BytesIn", raw.size)
     if raw.size > upload["bytes"]:
         raise AppError("image_too_large", "The file is larger than was announced.")
     return _store_frame(service, upload, raw) if upload["kind"] == "frame" else _store_media(service, upload, raw)

@@ -10,7 +10,7 @@ from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.jobs import Message, TryAgainError, consume, send
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
-from shared.observability import begin, log, remaining_seconds
+from shared.observability import log, measure, observed, remaining_seconds, severity, work_for
 from shared.pricing import worker_dollars
 from shared.renderings import blaming, clip_of, look_of, release_next
 from shared.supabase_access import Access, as_service, stored_url
@@ -26,9 +26,9 @@ ENOUGH_SECONDS = 20  # to store a clip and to settle
 Row = Mapping[str, Any]
 
 
+@observed("render_clip")
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Render the clip of each message; one that comes again, in whatever order, changes nothing."""
-    begin(context.aws_request_id, context.get_remaining_time_in_millis() / 1000)
     return consume(event, lambda message: _on_message(message, int(context.memory_limit_in_mb)))
 
 
@@ -40,6 +40,7 @@ def _on_message(message: Message, memory_mb: int) -> None:
     if row is None:
         log("unknown_clip_ignored")
     elif row["claimed"]:
+        work_for(row.get("request_id"))
         _process(service, row, memory_mb)
     elif row["busy"]:
         raise TryAgainError  # another worker has it, and may yet be lost
@@ -66,7 +67,15 @@ def _process(service: Access, row: Row, memory_mb: int) -> None:
         outcome = {"error": (row["given_up"] and row["error"]) or cause(error, "rendering_failed")}
     cost = worker_dollars(time.perf_counter() - started, memory_mb)
     settled = service.rpc("settle_clip", claim | {"p_status": status, "p_result": outcome | {"cost": cost}})
-    log("clip_settled", clip=row["clip_number"], frame=row["frame_number"], status=status, error=failure, **settled)
+    log(
+        "clip_settled",
+        level=severity(failure),
+        error=failure,
+        clip=row["clip_number"],
+        frame=row["frame_number"],
+        status=status,
+        **settled,
+    )
     if status == "completed" and not settled["settled"]:
         service.remove([outcome["path"]])
     if settled["merge"]:
@@ -96,6 +105,7 @@ def _rendered(service: Access, row: Row, claim: Mapping[str, object]) -> dict[st
         "store": round(time.perf_counter() - made, 3),
         "cpu": round(time.process_time() - busy, 3),
     }
+    measure("RenderTime", timings["render"])
     return {"path": path, "video_url": stored_url(path), "timings": timings}
 
 

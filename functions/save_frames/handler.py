@@ -8,11 +8,10 @@ from mangum import Mangum
 
 from shared.errors import AppError
 from shared.identity import Caller, RequestCredentials
-from shared.images import decode_base64
 from shared.models import SavedStoryboard, StoryboardInput
 from shared.storyboards import frame_rows, saved, session_of, session_row
-from shared.templates import completed, find_template
-from shared.uploads import MAX_BODY_IMAGE_BYTES, PreparedFrame, prepare_frame
+from shared.supabase_access import Access
+from shared.uploads import PreparedFrame, prepare_base64
 from shared.web import checked_idempotency_key, create_app, expected_version, json_answer, request_hash
 
 app = create_app("save_frames", "Save a session and its ordered frames in one transaction")
@@ -33,9 +32,7 @@ def save_frames(
     key = checked_idempotency_key(idempotency_key)
     session_id = storyboard.session_id or str(uuid.uuid4())
     asked_for = request_hash(storyboard) if key else None
-    template = find_template(access, storyboard.template_id) if storyboard.template_id else None
-    if template:
-        storyboard = completed(storyboard, template)
+    storyboard, template_version = _filled_in(storyboard, access)
     if missing := storyboard.missing():
         raise AppError("validation_failed", errors=[{"path": name, "message": "Field required"} for name in missing])
     images = _prepared_images(storyboard, caller)
@@ -55,7 +52,7 @@ def save_frames(
     answer = access.rpc(
         "save_storyboard",
         {
-            "p_session": session_row(storyboard, session_id, template.version if template else None),
+            "p_session": session_row(storyboard, session_id, template_version),
             "p_frames": rows,
             "p_if_version": version,
             "p_idempotency_key": key,
@@ -67,14 +64,23 @@ def save_frames(
     return json_answer(body, {"ETag": f'"{session.version}"'})
 
 
+def _filled_in(storyboard: StoryboardInput, access: Access) -> tuple[StoryboardInput, int | None]:
+    """Return the storyboard with what the template that it names adds to it, and that template's version."""
+    if not storyboard.template_id:
+        return storyboard, None
+    from shared.templates import completed, find_template  # noqa: PLC0415  # few saves name one
+
+    template = find_template(access, storyboard.template_id)
+    return completed(storyboard, template), template.version
+
+
 def _prepared_images(storyboard: StoryboardInput, caller: Caller) -> dict[int, PreparedFrame]:
     """Return the images that came as data: URLs by their place in the list, in the caller's own folder."""
     prepared = {}
     for place, (frame, number) in enumerate(zip(storyboard.frames, storyboard.numbers(), strict=True)):
         if frame.carries_image:
             try:
-                data = decode_base64(frame.image_url, MAX_BODY_IMAGE_BYTES)
-                prepared[place] = prepare_frame(data, frame.slug or number, caller.folder)
+                prepared[place] = prepare_base64(frame.image_url, frame.slug or number, caller.folder)
             except AppError as error:
                 named = [{"path": f"frames[{place}].imageUrl", "message": error.title}]
                 raise AppError(error.code, error.detail, errors=named) from error

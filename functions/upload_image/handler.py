@@ -6,9 +6,8 @@ from mangum import Mangum
 from pydantic import Field
 
 from shared.identity import RequestCredentials
-from shared.images import decode_base64
 from shared.models import FrameId, Model, StoredFrameImage, UserId
-from shared.uploads import MAX_BODY_IMAGE_BYTES, answer, prepare_frame
+from shared.uploads import answer, prepare_base64
 from shared.web import create_app
 
 app = create_app("upload_image", "One base64 image in the body: verify, optimise, store")
@@ -26,8 +25,7 @@ class Upload(Model):
 def upload_image(upload: Upload, credentials: RequestCredentials) -> StoredFrameImage:
     """Return where the optimised image lies; the same image again answers the same URL and stores nothing twice."""
     caller = credentials.caller(upload.user_id, needs="upload")
-    data = decode_base64(upload.image_data, MAX_BODY_IMAGE_BYTES)
-    prepared = prepare_frame(data, upload.frame_id, caller.folder)
+    prepared = prepare_base64(upload.image_data, upload.frame_id, caller.folder)
     access = caller.access()
     prepared.store(access)
     return answer(prepared.result(), upload.frame_id, caller.user_id, access)

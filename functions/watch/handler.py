@@ -14,7 +14,7 @@ from functions.watch.pages import View, embedding, headers, notice_page, passwor
 from shared import cache
 from shared.errors import AppError
 from shared.identity import address_of, share_visitor
-from shared.observability import log
+from shared.observability import log, severity
 from shared.settings import settings
 from shared.shares import is_token, key_hash, password_key, token_hash
 from shared.supabase_access import Access
@@ -136,7 +136,7 @@ def _look(request: Request, token: str, key: str | None, *, counts: bool) -> Vie
         facts = _opened(access, token_hash(token), visit)
         view = View(facts["state"], facts, access.urls(_paths(facts)).by_path)
     except AppError as error:
-        log("refused", code=error.code, status=error.status)
+        log("refused", level=severity(error), error=error, status=error.status)
         return View("unavailable", {"retry_after": error.retry_after})
     log("share_opened", state=view.state, counts=counts)
     is_lost = bool(view.video.get("path")) and view.source is None

@@ -1,4 +1,4 @@
-"""The local stack: `python -m infra.local up | demo | invoke | env | status | reset`, with STATE and PORT."""
+"""The local stack: `python -m infra.local up | demo | invoke | logs | env | status | reset`, with STATE and PORT."""
 
 import argparse
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from infra.local import exports
+from infra.local import exports, logs
 from infra.local.postgres import delete_cluster
 from infra.local.stack import Stack
 from infra.local.state import StackError, State, default_folder, running_info
@@ -25,6 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     invoke = commands.add_parser("invoke", help="invoke one function with the event of a file")
     invoke.add_argument("function")
     invoke.add_argument("event", help="a JSON file")
+    reader = commands.add_parser("logs", help="show what a request has led to, or all that was logged")
+    reader.add_argument("--request-id", help="`requestId` of an answer, or X-Request-Id as it was sent")
+    reader.add_argument("--errors", action="store_true", help="only what failed")
+    reader.add_argument("--json", action="store_true", help="the lines as they are")
     commands.add_parser("env", help="print the running stack's environment for a shell")
     commands.add_parser("status", help="say whether the stack runs, and where")
     commands.add_parser("reset", help="delete all that a stopped stack has stored")
@@ -38,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _run(options: argparse.Namespace, rest: list[str]) -> int:
+def _run(options: argparse.Namespace, rest: list[str]) -> int:  # noqa: PLR0911  # one for each command
     match options.command:
         case "up":
             return up(default_folder())
@@ -48,6 +52,8 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
             return status(default_folder())
         case "reset":
             return reset(default_folder())
+        case "logs":
+            return logs.main(default_folder(), options.request_id, errors=options.errors, as_json=options.json)
         case "demo":
             from infra.local.demo import run as demo  # noqa: PLC0415 - what it draws with takes long to load
 

@@ -23,6 +23,7 @@ SETTINGS = (
     "GUEST_ACCESS",
     "RATE_LIMITS",
     "REDIS_URL",
+    "SENTRY_DSN",
     "SIGNED_URL_SECONDS",
     "WATCH_URL",
     "WEBHOOK_ALLOW_PRIVATE",
@@ -114,6 +115,7 @@ class Stack:
 
     def _start(self) -> None:
         self._state.stack_file.unlink(missing_ok=True)
+        self._state.function_log.unlink(missing_ok=True)
         self._ports = self._state.ports(self._port)
         self._cluster = postgres.open_cluster(self._state, self._ports["postgres"])
         self._launch("aws", "gateway")
@@ -149,7 +151,8 @@ class Stack:
             case "supabase":
                 return self._module("supabase", self._supabase_environment(), "/health")
             case "gateway":
-                environment = {**self.function_environment(), "PORT": str(self._ports["gateway"])}
+                own = {"PORT": str(self._ports["gateway"]), "GATEWAY_LOG": str(self._state.function_log)}
+                environment = {**self.function_environment(), **own}
                 return self._module("gateway", environment, "/health")
         raise ValueError(f"The stack has no child {name!r}, only {', '.join(STOP_ORDER)}.")
 

@@ -45,6 +45,7 @@ class State:
         # As root, PostgreSQL runs as another user, which has to pass through here to its data folder.
         self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
         self.logs = self._folder("logs")
+        self.function_log = self.logs / "functions.jsonl"
         self.objects = self._folder("objects")
         self.keys_file = self.path / "keys.json"
         self.stack_file = self.path / "stack.json"

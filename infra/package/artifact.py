@@ -110,11 +110,12 @@ def _environment(target: Target) -> dict[str, str]:
 
 def _dependencies(function: str, closure: Closure, site: Site, target: Target) -> set[str]:
     """Return the files of the dependencies, without libraries that nothing kept is linked to."""
+    distributions = distributions_of(function, site, target)
     files = {
         file
-        for name in distributions_of(function, site, target)
+        for name in distributions
         for file in site.distributions[name].files
-        if not pruning.is_not_loaded(file, closure.imported)
+        if not pruning.is_not_loaded(file, closure.imported, distributions)
     }
     bundled = {file for file in files if _LIBRARIES in file}
     linked: set[str] = set()

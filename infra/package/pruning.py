@@ -18,8 +18,25 @@ _UNUSED_FILES: Final = (
     re.compile(r"^(bin|share|include)/"),  # programs
     re.compile(r"^pydantic/v1/"),  # the old pydantic: fastapi looks for it to refuse its models, and does without
     re.compile(r"^pydantic/mypy\.py$"),
+    re.compile(r"^anyio/(_backends/_trio|pytest_plugin)\."),
+    re.compile(r"^packaging/(?!__init__|_structures|version)"),  # asked for the version of a deprecated call
+    # Redis with modules, or with several addresses to choose from.
+    re.compile(
+        r"^redis/((asyncio/)?(http|multidb)/|commands/(bf|json|search|timeseries|vectorset)/|background\.|ocsp\.)"
+    ),
+    # Formats that are refused by their first bytes; TIFF is how EXIF is written, BMP and PPM are there for saving.
+    re.compile(
+        r"^PIL/(Blp|Bufr|Cur|Dcx|Dds|Eps|Fits|Fli|Fpx|Ftex|Gbr|Grib|Hdf5|Icns|Ico|Im|Imt|Iptc|Jpeg2K|McIdas|Mic|Mpeg|Msp"
+        r"|Palm|Pcd|Pcx|Pdf|Pixar|Psd|Qoi|Sgi|Spider|Sun|Tga|Wmf|Xbm|Xpm|XVThumb)(Stub)?ImagePlugin\."
+    ),
+    re.compile(r"^PIL/(ImageDraw2|ImageGrab|ImageQt|ImageShow|ImageTk|ImageWin|PSDraw|PdfParser|features|report)\."),
+    re.compile(r"^PIL/((Bdf|Pcf)?FontFile|ContainerIO|FitsIO|GdImageFile|TarIO|WalImageFile|_tkinter_finder)\."),
     re.compile(r"^PIL/_imagingtk\."),
     re.compile(r"(^|/)_testcapi\."),
+    # Of Sentry's hundred integrations, which would catch for themselves what we tell it, its client names two modules.
+    re.compile(r"^sentry_sdk/integrations/(?!(__init__|dedupe)\.py$)"),
+    re.compile(r"^sentry_sdk/ai/"),
+    re.compile(r"^urllib3/contrib/emscripten/"),
 )
 # Of what an installation records, only entry points are read when a program runs.
 _RECORDS: Final = re.compile(r"^[^/]+\.dist-info/")
@@ -32,6 +49,8 @@ _LOADED_FOR: Final = (
     (re.compile(r"^PIL/_imagingmath\."), "PIL.ImageMath"),
     (re.compile(r"^PIL/_imagingmorph\."), "PIL.ImageMorph"),
 )
+# Modules that one distribution alone has a use for: cryptography needs no more of cffi than its `_cffi_backend`.
+_USED_BY: Final = ((re.compile(r"^(cffi|pycparser)/"), "pyvips"),)
 
 
 def is_unused(path: str) -> bool:
@@ -49,6 +68,8 @@ def has_entry_points(text: str) -> bool:
     return bool(set(re.findall(r"^\[([^\]]+)\]", text, re.MULTILINE)) - _SCRIPTS_ONLY)
 
 
-def is_not_loaded(path: str, imported: Iterable[str]) -> bool:
-    """Tell whether a file is loaded only for a module that is not among the imported ones."""
-    return any(pattern.search(path) and module not in imported for pattern, module in _LOADED_FOR)
+def is_not_loaded(path: str, imported: Iterable[str], distributions: Iterable[str]) -> bool:
+    """Tell whether a file is loaded only for a module that is not imported, or by a distribution that is not there."""
+    return any(pattern.search(path) and module not in imported for pattern, module in _LOADED_FOR) or any(
+        pattern.search(path) and name not in distributions for pattern, name in _USED_BY
+    )

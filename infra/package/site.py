@@ -115,6 +115,8 @@ def _build(target: Target, wanted: list[str], folder: Path) -> None:
         elf.strip(path)
     if (certifi := canonicalize_name("certifi")) in files:
         names = certificates.write((site / _AUTHORITIES).read_text(), site / certificates.FOLDER)
+        (site / _AUTHORITIES).unlink()
+        files[certifi] = [file for file in files[certifi] if file != _AUTHORITIES]
         files[certifi] += [f"{certificates.FOLDER}/{name}" for name in names]
     compile_tree(target, site, sourceless=True)
     index: dict[str, Any] = {

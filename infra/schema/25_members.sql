@@ -41,6 +41,7 @@ create unique index if not exists session_members_invitation_key on public.sessi
   where user_id is null;
 create index if not exists session_members_user_idx on public.session_members (user_id, session_id, role)
   where status = 'accepted';
+create index if not exists session_members_anybody_idx on public.session_members (user_id);  -- former ones too: erasure
 create index if not exists session_members_email_idx on public.session_members (email) where status = 'invited';
 
 create or replace function private.note_editor() returns trigger

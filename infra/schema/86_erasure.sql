@@ -2,14 +2,7 @@
 
 create or replace function private.is_used_elsewhere(p_path text, p_session_ids text[]) returns boolean
 language sql stable security definer set search_path = '' as $$
-  select exists (
-      select from public.video_frames f where f.image_path = p_path and f.session_id <> all (p_session_ids))
-    or exists (
-      select from public.video_frames f where f.thumbnail_path = p_path and f.session_id <> all (p_session_ids))
-    or exists (select from public.video_frames f where f.clip_path = p_path and f.session_id <> all (p_session_ids))
-    or exists (select from public.video_clips c where c.video_path = p_path and c.session_id <> all (p_session_ids))
-    or exists (
-      select from public.final_videos v where v.files @> array[p_path] and v.session_id <> all (p_session_ids))
+  select exists (select from private.sessions_of_file(p_path) s (session_id) where s.session_id <> all (p_session_ids))
 $$;
 comment on function private.is_used_elsewhere(text, text[]) is 'Whether a session that is not among these names the file.';
 

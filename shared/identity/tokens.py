@@ -1,17 +1,26 @@
-"""Access tokens: who a user's is about, and those that are signed here."""
+"""Access tokens: who a user's is about, and those that are signed here.
 
+`jwt` brings all of `cryptography`, a sixth of a cold start, and so is imported where it is first needed: for a user's
+token while the project's keys are on their way.
+"""
+
+import base64
+import json
 import threading
 import time
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import lru_cache
-from typing import Any, Final
-
-import jwt
+from typing import TYPE_CHECKING, Any, Final
 
 from shared import supabase_access
 from shared.errors import AppError
 from shared.settings import settings
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
 
 _ASYMMETRIC: Final = {"ES256": "EC", "RS256": "RSA"}
 _AUDIENCE: Final = "authenticated"
@@ -22,12 +31,15 @@ _TOKEN_SECONDS: Final = 300
 
 def verified_subject(token: str) -> str:
     """Return the UUID of the user whom this access token is about; raises `invalid_token` and `token_expired`."""
+    header = _header(token)
+    algorithm = str(header.get("alg"))
+    key = _key_for(algorithm, header.get("kid"))
+    import jwt  # noqa: PLC0415
+
     try:
-        header = jwt.get_unverified_header(token)
-        algorithm = str(header.get("alg"))
         claims = jwt.decode(
             token,
-            key=_key_for(algorithm, header.get("kid")),
+            key=key,
             algorithms=[algorithm],
             audience=_AUDIENCE,
             issuer=settings().jwt_issuer,
@@ -45,8 +57,22 @@ def verified_subject(token: str) -> str:
         raise AppError("invalid_token") from error
 
 
+def _header(token: str) -> dict[str, object]:
+    """Return what a token says of itself, not verified."""
+    encoded = token.partition(".")[0]
+    try:
+        header = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (ValueError, RecursionError) as error:
+        raise AppError("invalid_token") from error
+    if not isinstance(header, dict):
+        raise AppError("invalid_token")
+    return header
+
+
 def signed_token(app_metadata: Mapping[str, str], **claims: object) -> str:
     """Return a token of five minutes by which the database knows for whom we ask. It never leaves the service."""
+    import jwt  # noqa: PLC0415
+
     now = int(time.time())
     common = {
         "role": "authenticated",
@@ -64,6 +90,8 @@ def signed_token(app_metadata: Mapping[str, str], **claims: object) -> str:
 def _signing_key(jwk: str | None, secret: str | None) -> tuple[Any, str, str | None]:
     """Return key, algorithm and key id: those of the private JWK, else the legacy secret."""
     if jwk:
+        import jwt  # noqa: PLC0415
+
         try:
             found = jwt.PyJWK.from_json(jwk)
             kind, is_private = _ASYMMETRIC.get(found.algorithm_name), hasattr(found.key, "private_numbers")
@@ -94,11 +122,11 @@ class _KeySet:
     """The project's public keys, fetched anew every ten minutes and for a key id that is not among them."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, jwt.PyJWK] = {}
+        self._keys: dict[str, PyJWK] = {}
         self._fetched = float("-inf")
         self._lock = threading.Lock()
 
-    def get(self, key_id: str) -> jwt.PyJWK | None:
+    def get(self, key_id: str) -> "PyJWK | None":
         with self._lock:
             age = time.monotonic() - self._fetched
             if age > _JWKS_SECONDS or (key_id not in self._keys and age > _REFETCH_SECONDS):
@@ -106,9 +134,13 @@ class _KeySet:
             return self._keys.get(key_id)
 
     def _fetch(self) -> None:
-        found = supabase_access.fetch_jwks()
+        with ThreadPoolExecutor(1) as aside:
+            fetched = aside.submit(copy_context().run, supabase_access.fetch_jwks)
+            from jwt import PyJWK  # noqa: PLC0415
+
+            found = fetched.result()
         usable = [one for one in found.get("keys", []) if one.get("kty") in _ASYMMETRIC.values()]
-        self._keys = {str(one.get("kid")): jwt.PyJWK(one) for one in usable}
+        self._keys = {str(one.get("kid")): PyJWK(one) for one in usable}
         self._fetched = time.monotonic()
 
 

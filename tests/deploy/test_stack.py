@@ -29,6 +29,9 @@ LEFT_OUT = {
     "AWS::Lambda::Version": "is there for the alias only",
     "AWS::Lambda::Permission": "moto finds no function by an alias, which those of SnapStart name",
     "AWS::SQS::QueuePolicy": "moto's CloudFormation knows no queue policies",
+    "AWS::CloudWatch::Alarm": "moto's CloudFormation knows no alarms; they are made one by one below",
+    "AWS::SNS::TopicPolicy": "moto's CloudFormation knows no topic policies",
+    "AWS::Budgets::Budget": "moto's CloudFormation knows no budgets",
 }
 
 
@@ -188,6 +191,19 @@ def test_logs_are_kept_for_a_month(account: Account) -> None:
     groups = account.client("logs").describe_log_groups()["logGroups"]
     assert {one["logGroupName"] for one in groups} >= {f"/aws/lambda/videomaker-dev-{name}" for name in FUNCTIONS}
     assert {one.get("retentionInDays") for one in groups} == {30}
+
+
+def test_cloudwatch_takes_every_alarm(account: Account, template: Template) -> None:
+    alarms = template.of_type("AWS::CloudWatch::Alarm").values()
+    cloudwatch = account.client("cloudwatch")
+    for one in alarms:
+        cloudwatch.put_metric_alarm(**json.loads(json.dumps(one["Properties"]), object_hook=_as_text))
+    made = cloudwatch.describe_alarms(MaxRecords=100)["MetricAlarms"]
+    assert {one["AlarmName"] for one in made} == {one["Properties"]["AlarmName"] for one in alarms}
+
+
+def _as_text(node: dict[str, Any]) -> Any:
+    return next(iter(map(str, node.values()))) if node.keys() <= {"Ref", "Fn::GetAtt"} else node
 
 
 def test_what_is_left_out_is_only_what_the_template_has(template: Template) -> None:

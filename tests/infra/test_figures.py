@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.bench.figures import compared, table
+from infra.local.bench.figures import compared, compared_tails, table
 
 
 def test_ratio_is_the_median_of_the_pairs_not_of_the_sums() -> None:
@@ -26,3 +26,11 @@ def test_table_is_aligned_and_leaves_out_what_has_no_target() -> None:
     assert lines[2].rstrip(" |").endswith("-")
     assert "2.00 ×" in lines[3]
     assert "yes" in lines[3]
+
+
+def test_tails_are_those_of_all_calls_and_one_slow_call_in_many_is_not_lost() -> None:
+    pairs = [(1.0, 1.0)] * 98 + [(30.0, 10.0)] * 2
+    figure = compared_tails("read", "ms", "peer", pairs, limit=2)
+    assert (figure.value, figure.peer_value) == (30, 10)
+    assert figure.ratio == pytest.approx(3)
+    assert figure.met is False

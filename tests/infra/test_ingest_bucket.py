@@ -101,7 +101,7 @@ Tagged.add_multi_constructor("!", _tagged)
 
 def test_the_deployment_uses_these_files_and_lets_nothing_be_public() -> None:
     text = (TOP / "serverless.yml").read_text()
-    resources = yaml.load(text, Tagged)["resources"]["Resources"]
+    resources = yaml.load(text, Tagged)["resources"][0]["Resources"]
     bucket = resources["IngestBucket"]["Properties"]
     assert bucket["CorsConfiguration"] == "${file(infra/storage/ingest_cors.json)}"
     assert bucket["LifecycleConfiguration"] == "${file(infra/storage/ingest_lifecycle.json)}"

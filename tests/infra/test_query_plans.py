@@ -1,86 +1,20 @@
-"""Queries go by index, and ask once a statement whose sessions are whose, on tables where anything else would be felt.
+"""Queries go by index, and ask once a statement whose sessions are whose, where anything else would be felt."""
 
-All is generated within one transaction that is rolled back in the end. What a statement did is read from what Postgres
-counts for the transaction, which reaches into functions, where EXPLAIN does not.
-"""
-
-import hashlib
 import json
 import re
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 
-import psycopg
 import pytest
 
 from infra.local.stack import Stack
 from tests.infra.access import Database
+from tests.infra.large_database import NAMES, scans, work
 from tests.people import User
 
-# 10,000 sessions of 300 people. Number 0 owns 400 of them and is an editor of 200 others.
-GENERATE = """
-    set local session_replication_role = replica;
-    insert into public.video_sessions (
-        session_id, user_id, original_prompt, video_duration, frame_count, style, mood, created_at)
-      select md5('s' || n)::uuid, md5('u' || case when n <= 400 then 0 else 1 + n % 299 end)::uuid, 'plans', 60, 10,
-        's', 'm', now() - n * interval '1 minute'
-      from generate_series(1, 10000) n;
-    insert into public.video_frames (
-        session_id, frame_number, timestamp, image_url, thumbnail_path, description, prompt)
-      select session_id, n, '0s', format('%s/frames/%s_%s.webp', user_id, session_id, n),
-        format('%s/thumbnails/%s_%s.webp', user_id, session_id, n), 'd', 'p'
-      from public.video_sessions, generate_series(1, 5) n where original_prompt = 'plans';
-    insert into public.session_members (session_id, user_id, email, role, status)
-      select md5('s' || n)::uuid, md5('u' || (n + k) % 299)::uuid, 'x@example.com', 'viewer', 'accepted'
-      from generate_series(1001, 10000) n, generate_series(2, 3) k;
-    insert into public.session_members (session_id, user_id, email, role, status)
-      select md5('s' || n)::uuid, md5('u0')::uuid, 'u0@example.com', 'editor', 'accepted'
-      from generate_series(1001, 1200) n on conflict do nothing;
-    insert into public.session_members (session_id, email, role, expires_at)
-      select md5('s' || n)::uuid, format('u%s@example.com', n % 400), 'viewer', now() + interval '1 day'
-      from generate_series(1501, 5000) n;
-    insert into public.final_videos (session_id, video_url)
-      select session_id, format('%s/videos/%s.mp4', user_id, session_id)
-      from public.video_sessions where original_prompt = 'plans';
-    insert into public.video_clips (
-        session_id, final_video_id, clip_number, frame_number, start_seconds, duration_seconds)
-      select session_id, v.id, n, n, 0, 5
-      from public.final_videos v join public.video_sessions s using (session_id), generate_series(1, 2) n
-      where s.original_prompt = 'plans';
-    insert into public.video_frames (
-        session_id, frame_number, timestamp, image_url, thumbnail_path, description, prompt)
-      select session_id, n, '0s', format('%s/frames/%s_%s.webp', user_id, session_id, n),
-        format('%s/thumbnails/%s_%s.webp', user_id, session_id, n), 'd', 'p'
-      from public.video_sessions, generate_series(6, 60) n where session_id = md5('s1006')::uuid::text;
-    insert into storage.objects (bucket_id, name, version)
-      select 'videomaker', image_path, 'v' from public.video_frames where description = 'd' and prompt = 'p'
-      on conflict do nothing;
-    analyze public.video_sessions, public.video_frames, public.session_members, public.final_videos,
-      public.video_clips, storage.objects;
-    select gin_clean_pending_list('public.final_videos_files_idx');
-    set local session_replication_role = origin;
-    set local track_functions = 'all';
-"""
-LARGE = {"video_sessions", "video_frames", "session_members", "final_videos", "video_clips", "objects"}
 SETS = {"owned_sessions", "shared_sessions", "readable_sessions", "editable_sessions"}
 
-
-def md5(text: str) -> str:
-    return str(uuid.UUID(hashlib.md5(text.encode()).hexdigest()))
-
-
-NAMES = {
-    "own": md5("s5"),
-    "shared": md5("s1005"),
-    "long": md5("s1006"),
-    "theirs": md5("s2500"),
-    "own_image": f"{md5('u0')}/frames/{md5('s5')}_1.webp",
-    "shared_image": f"{md5(f'u{1 + 1005 % 299}')}/frames/{md5('s1005')}_1.webp",
-    "shared_video": f"{md5(f'u{1 + 1005 % 299}')}/videos/{md5('s1005')}.mp4",
-    "folder": f"{md5(f'u{1 + 1005 % 299}')}/frames/{md5('s1005')}",
-}
 # Of the statements that apps send to PostgREST and that Storage runs for them, as the person with number 0.
 STATEMENTS = {
     "the newest sessions": "select * from public.video_sessions order by created_at desc, id desc limit 20",
@@ -116,45 +50,6 @@ CALLS = {
     "can_read_file": "select private.can_read_file(%(shared_video)s)",
     "is_given_away": "select private.is_given_away(%(own_image)s)",
 }
-
-
-@pytest.fixture(scope="module")
-def large(stack: Stack) -> Iterator[Database]:
-    """A connection within the transaction that has generated it all."""
-    with psycopg.connect(stack.superuser_url) as connection:
-        connection.execute(GENERATE)
-        yield connection
-        connection.rollback()
-
-
-@pytest.fixture
-def person(large: Database) -> Iterator[Database]:
-    """The same as number 0 sees it; what a test changes is undone."""
-    with large.transaction(force_rollback=True):
-        claims = {"sub": md5("u0"), "role": "authenticated", "email": "u0@example.com"}
-        large.execute("select set_config('request.jwt.claims', %s, true)", (json.dumps(claims),))
-        large.execute("set local role authenticated")
-        yield large
-
-
-def counted(connection: Database) -> Counter[str]:
-    """Return how often each function was called, and how often each table was read from end to end."""
-    found = connection.execute(
-        "select funcname, calls::int from pg_stat_xact_user_functions"
-        " union all select relname || ' scans', seq_scan::int from pg_stat_xact_user_tables"
-        " where schemaname in ('public', 'storage')"
-    ).fetchall()
-    return Counter(dict(found))
-
-
-def work(connection: Database, statement: str, names: Mapping[str, object]) -> Counter[str]:
-    before = counted(connection)
-    connection.execute(statement, names, prepare=False)
-    return counted(connection) - before
-
-
-def scans(done: Counter[str]) -> set[str]:
-    return {table for table in LARGE if done[f"{table} scans"]}
 
 
 def asked(done: Counter[str], functions: set[str] = SETS) -> dict[str, int]:

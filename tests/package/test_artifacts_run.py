@@ -19,6 +19,8 @@ from tests.bucket import Bucket
 from tests.client import Answer, event
 from tests.package.runtime_api import Environment, FunctionError
 from tests.people import User
+from tests.receivers import receiving
+from tests.sentry import Tracker
 from tests.storyboards import png, storyboard
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -169,6 +171,20 @@ def test_the_artifact_behind_the_webhook_optimises_a_file(
     finally:
         for target in targets:
             database.execute("insert into private.webhook_targets (name, url, secret) values (%s, %s, %s)", target)
+
+
+@pytest.mark.parametrize("function", ["get_frames", "render_clip"])
+def test_an_artifact_tells_the_tracker_of_a_failure(run: Run, function: str) -> None:
+    """Sentry's client works without what is left out of it."""
+    with receiving(answer_body=b"{}") as receiver:
+        tracker = Tracker(receiver)
+        running = run(function, SENTRY_DSN=tracker.dsn, SUPABASE_URL="", SUPABASE_SERVICE_KEY="")
+        if function == "get_frames":
+            assert call(running, "GET", "/", query={"sessionId": "x"}).code == "not_configured"
+        else:
+            running.invoke(sqs_event("videomaker-render", {"clipId": 1}))
+        [told] = tracker.events
+    assert (told["tags"]["function"], told["tags"]["code"]) == (function, "not_configured")
 
 
 def test_a_module_that_is_missing_from_an_artifact_is_noticed(run: Run, start: Run, tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 
 from functions.get_frames import handler as get_frames
 from infra.migrate import INFRA
+from shared import identity
 from shared.errors import AppError
+from shared.observability import before_answering
 from shared.problems import PROBLEMS
 from shared.settings import settings
 from tests.client import Client, Context, event, invoke
+from tests.logs import Lines
 from tests.people import User
 from tests.storyboards import png, storyboard
 
@@ -187,3 +191,63 @@ def test_the_openapi_document_names_success_and_problem(function: str) -> None:
         assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
         assert "application/problem+json" in operation["responses"]["default"]["content"]
         assert "422" not in operation["responses"]
+
+
+def counting(count: Callable[[], None]) -> Callable[..., None]:
+    """Return what takes the place of counting a request beside reading."""
+    return lambda *_: before_answering(count)
+
+
+@pytest.mark.parametrize("aside", [AppError("database_unavailable"), RuntimeError("hunter2"), AppError("rate_limited")])
+def test_an_answer_that_says_we_failed_is_not_replaced_by_what_fails_beside_it(
+    alice: User, monkeypatch: pytest.MonkeyPatch, logged: Lines, aside: Exception
+) -> None:
+    def fail_beside() -> None:
+        raise aside
+
+    def broken(*_: object, **__: object) -> None:
+        raise AppError("storage_unavailable")
+
+    session_id = alice.save(storyboard(alice.subject)).json["sessionId"]
+    monkeypatch.setattr(identity, "admit", counting(fail_beside))
+    monkeypatch.setattr(get_frames, "read_page", broken)
+    answer = alice.read(session_id)
+    assert (answer.status, answer.code) == (503, "storage_unavailable")
+    refused = [one for one in logged.named("refused") if one["requestId"] == answer.headers["x-request-id"]]
+    assert [(one["code"], one["level"]) for one in refused] == [("storage_unavailable", "ERROR")]
+    assert "hunter2" not in "".join(logged.text)
+
+
+@pytest.mark.parametrize(
+    ("aside", "status", "code"),
+    [
+        (AppError("rate_limited"), 429, "rate_limited"),
+        (AppError("database_unavailable"), 503, "database_unavailable"),
+        (RuntimeError("hunter2"), 500, "internal_error"),
+    ],
+)
+def test_what_fails_beside_a_good_answer_takes_its_place(  # noqa: PLR0917
+    alice: User, monkeypatch: pytest.MonkeyPatch, logged: Lines, aside: Exception, status: int, code: str
+) -> None:
+    def fail_beside() -> None:
+        raise aside
+
+    session_id = alice.save(storyboard(alice.subject)).json["sessionId"]
+    monkeypatch.setattr(identity, "admit", counting(fail_beside))
+    given = event("GET", query={"sessionId": session_id}, headers={"Authorization": f"Bearer {alice.token}"})
+    answer = invoke("get_frames", given, broken=status == 500)
+    assert (answer.status, answer.code) == (status, code)
+    assert [one["status"] for one in logged.named("invocation")][-1] == status
+    assert "hunter2" not in "".join(logged.text)
+
+
+def test_each_request_is_measured_once_with_what_it_took_in(alice: User, logged: Lines) -> None:
+    answer = alice.upload(png())
+    [line] = logged.measured
+    assert (line["function"], line["status"], line["requestId"]) == (
+        "upload_image",
+        200,
+        answer.headers["x-request-id"],
+    )
+    assert {"Requests", "Duration", "Image", "Storage"} <= line.keys()
+    assert not {"Errors", "Refused"} & line.keys()

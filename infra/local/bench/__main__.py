@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra.local.bench import clips, cold_starts, images, joining, settings
+from infra.local.bench import clips, cold_starts, images, joining, scale, settings
 from infra.local.bench.figures import table
 from infra.local.bench.rendering import Rendering
 from infra.local.bench.warm_calls import WarmCalls
@@ -24,11 +24,12 @@ def main() -> int:
             calls = WarmCalls(stack)
             figures = [
                 *cold_starts.measure(),
-                calls.reading(),
+                *calls.reading(),
                 calls.saving(),
                 *calls.caching(),
                 *Rendering(stack).measure(),
             ]
+    figures += scale.measure()
     print(table(figures + images.measure() + clips.measure() + joining.measure()), settings.pareto(), sep="\n\n")
     return 0
 

@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median, quantiles
 
 
@@ -45,16 +45,43 @@ def compared(
     )
 
 
-def in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return each contender's times in milliseconds; the first round warms up and does not count."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+def compared_tails(
+    name: str, unit: str, peer: str, pairs: Sequence[tuple[float, float]], limit: float | None = None
+) -> Figure:
+    """Return the same of the 99th percentiles; their spread is that between five stretches of the run."""
+    length = len(pairs) // 5
+    stretches = [pairs[start : start + length] for start in range(0, 5 * length, length)]
+    figure = compared(name, unit, peer, [_tails(stretch) for stretch in stretches], limit)
+    ours, theirs = _tails(pairs)
+    met = None if limit is None else ours / theirs <= limit
+    return replace(figure, value=ours, peer_value=theirs, ratio=ours / theirs, met=met)
+
+
+def _tails(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    ours, theirs = (quantiles(times, n=100, method="inclusive")[-1] for times in zip(*pairs, strict=True))
+    return ours, theirs
+
+
+def elapsed(run: Callable[[], object]) -> float:
+    """Return the milliseconds until a call returns."""
+    started = time.perf_counter()
+    run()
+    return (time.perf_counter() - started) * 1000
+
+
+def in_turn(
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int,
+    cost: Callable[[Callable[[], object]], float] = elapsed,
+) -> dict[str, list[float]]:
+    """Return what each contender's calls cost; the first round warms up and does not count."""
+    costs: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name, run in contenders.items():
-            started = time.perf_counter()
-            run()
+            spent = cost(run)
             if turn:
-                times[name].append((time.perf_counter() - started) * 1000)
-    return times
+                costs[name].append(spent)
+    return costs
 
 
 def cpu_of(run: Callable[[], object]) -> float:

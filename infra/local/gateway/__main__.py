@@ -2,7 +2,7 @@
 
 PORT (default 8787; 0 takes a free one), HOST (127.0.0.1), SERVERLESS_YML (the one at the top of the tree),
 GATEWAY_FUNCTION_ENVIRONMENTS (10), GATEWAY_ENVIRONMENTS (24), GATEWAY_WAIT_SECONDS (10); AWS_ENDPOINT_URL, with
-credentials and region, is where queues are polled: without it none are.
+credentials and region, is where queues are polled: without it none are. GATEWAY_LOG is a file for the log, as JSON.
 """
 
 import contextlib

@@ -19,7 +19,18 @@ def load(text: str, folder: Path | None = None) -> dict[str, Any]:
     """
     document = yaml.load(text, _Loader) or {}  # noqa: S506 - derives from SafeLoader
     resolved: dict[str, Any] = _resolve(document, document, folder)
+    if isinstance(parts := resolved.get("resources"), list):
+        resolved["resources"] = _merged(parts)
     return resolved
+
+
+def _merged(parts: list[Any]) -> dict[str, Any]:
+    """Resources that are given in parts, without those that a program makes when it is deployed."""
+    merged: dict[str, Any] = {}
+    for part in parts:
+        for section, entries in part.items() if isinstance(part, dict) else ():
+            merged[section] = {**merged.get(section, {}), **entries}
+    return merged
 
 
 def local_name(name: str) -> str:

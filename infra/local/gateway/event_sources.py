@@ -122,8 +122,9 @@ class Poller:
     async def _process(self, messages: Messages) -> None:
         started = time.perf_counter()
         holding = asyncio.create_task(self._hold(messages))
+        invocation_id = str(uuid4())
         try:
-            failed, problem = await self._invoke(messages)
+            failed, problem = await self._invoke(messages, invocation_id)
         except asyncio.CancelledError:
             await self._give_back(messages, 0)
             return
@@ -131,12 +132,13 @@ class Poller:
             holding.cancel()
         await self._settle(messages, failed)
         milliseconds = (time.perf_counter() - started) * 1000
-        self._log(f"{len(messages)} messages, {len(failed)} failed, {milliseconds:.0f} ms {problem}".rstrip())
+        line = f"{len(messages)} messages, {len(failed)} failed, {milliseconds:.0f} ms {problem}".rstrip()
+        for sender in sorted({_sender(message) or invocation_id for message in messages}):
+            self._log(line, requestId=sender, invocationId=invocation_id)
 
-    async def _invoke(self, messages: Messages) -> tuple[set[str], str]:
+    async def _invoke(self, messages: Messages, request_id: str) -> tuple[set[str], str]:
         """The ids of the messages that come again, and what went wrong with the whole batch, for the log."""
         ids = {message["MessageId"] for message in messages}
-        request_id = str(uuid4())
         trace_id = f"Root=1-{int(time.time()):08x}-{request_id.replace('-', '')[:24]}"
         try:
             event = serialise(to_event(messages, self._queue.arn))
@@ -170,8 +172,14 @@ class Poller:
         with contextlib.suppress(*QueueError):
             await self._queue.hide(messages, seconds)
 
-    def _log(self, line: str) -> None:
-        log(self._function_name, f"{self._source.queue} {line}")
+    def _log(self, line: str, **ids: str | None) -> None:
+        log(self._function_name, f"{self._source.queue} {line}", **ids)
+
+
+def _sender(message: "MessageTypeDef") -> str | None:
+    """The id of the request that a message is of, where it says so."""
+    attribute = message.get("MessageAttributes", {}).get("requestId")
+    return attribute.get("StringValue") if attribute else None
 
 
 def _retry_seconds(message: "MessageTypeDef") -> int:

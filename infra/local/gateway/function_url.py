@@ -1,7 +1,9 @@
 """Function URLs over ASGI: a request in, an invocation, a response out."""
 
 import asyncio
+import re
 import time
+from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -17,6 +19,7 @@ from infra.local.gateway.logs import log
 
 # Bytes of a body that is too large which are read and thrown away, so that its sender sees the answer.
 DISCARD_LIMIT = 64 << 20
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")  # what the functions take for one
 
 
 class FunctionUrls:
@@ -45,25 +48,30 @@ class FunctionUrls:
         if function.cors and is_preflight(request.method, headers):
             return HttpResponse(200, function.cors.preflight_headers(origin), b"")
         started = time.perf_counter()
-        response, problem = await self._invoke(request, function)
+        response, problem, ids = await self._invoke(request, function)
         milliseconds = (time.perf_counter() - started) * 1000
         # What follows the function's name is not written down: it may hold the token of a share link.
         line = f"{request.method} /api/{function.name} {response.status} {milliseconds:.0f} ms {problem}"
-        log(function.name, line.rstrip())
+        log(function.name, line.rstrip(), **ids)
         return response.with_headers(function.cors.response_headers(origin)) if function.cors else response
 
-    async def _invoke(self, request: Request, function: Function) -> tuple[HttpResponse, str]:
-        """The response, and what went wrong, for the log."""
+    async def _invoke(self, request: Request, function: Function) -> tuple[HttpResponse, str, Mapping[str, str | None]]:
+        """The response, and for the log what went wrong, and under which ids."""
+        given = _REQUEST_ID.fullmatch(request.headers.get("x-request-id", ""))
         try:
             incoming = await _read(request)
         except PayloadTooLargeError as error:
-            return _refusal(error), "the request is too large"
+            return _refusal(error), "the request is too large", {"requestId": given and given[0]}
+        told = {"requestId": given[0] if given else incoming.request_id, "invocationId": incoming.request_id}
+        return *await self._run(incoming, function, request.method), told
+
+    async def _run(self, incoming: HttpRequest, function: Function, method: str) -> tuple[HttpResponse, str]:
         ids = [("x-amzn-requestid", incoming.request_id), ("x-amzn-trace-id", incoming.trace_id)]
         try:
             event = serialise(to_event(incoming, function.name))
             invocation = Invocation(event, incoming.request_id, incoming.trace_id)
             result = await self._environments.invoke(function, invocation)
-            return from_result(result, request.method).with_missing_headers(ids), ""
+            return from_result(result, method).with_missing_headers(ids), ""
         except GatewayError as error:
             return _refusal(error).with_headers(ids), str(error) or error.error_type
         except asyncio.CancelledError:  # the server has waited long enough for its shutdown

@@ -1,19 +1,48 @@
-"""The gateway's log: lines on standard error, each after the name of the function that it is about."""
+"""The gateway's log: lines on standard error, each after the name of the function that it is about.
+
+The same lines go into the file that GATEWAY_LOG names, as JSON, where `infra.local.logs` looks for a request.
+"""
 
 import asyncio
+import json
 import os
 import sys
+from datetime import UTC, datetime
+from functools import cache
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import IO, Any
 
 READ_SIZE = 1 << 16
 
 _forwarding: set[asyncio.Task[None]] = set()  # asyncio itself holds tasks weakly
 
 
-def log(name: str, *lines: str) -> None:
-    """Write lines that are about one function."""
+def log(name: str, *lines: str, **ids: str | None) -> None:
+    """Write lines that are about one function, and about an invocation of these `requestId` and `invocationId`."""
     sys.stderr.write("".join(f"[{name}] {line}\n" for line in lines))
     sys.stderr.flush()
+    if file := _file():
+        file.write("".join(json.dumps(_record(name, line, ids)) + "\n" for line in lines))
+        file.flush()
+
+
+@cache
+def _file() -> IO[str] | None:
+    path = os.environ.get("GATEWAY_LOG")
+    return Path(path).open("a", encoding="utf-8") if path else None
+
+
+def _record(name: str, line: str, ids: dict[str, str | None]) -> dict[str, Any]:
+    """Return a line of a function's log as it is, any other one as the text of a record."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and "event" in found:
+        return found
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {"time": now, "function": name, "event": "output", **ids, "text": line}
 
 
 async def forward(name: str, output: "Connection[bytes, bytes]") -> None:
