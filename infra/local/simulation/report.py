@@ -1,25 +1,18 @@
 """What the simulation found, as tables: where a deployment saturates first, what the next step is, and the bill."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Final
 
 from infra.local.bench.figures import columns
 from infra.local.gateway.configuration import Service
 from infra.local.simulation.measured import Measured
-from infra.local.simulation.model import FRAMES, READS, Cost, Outcome, Platform
+from infra.local.simulation.model import CALLS, FRAMES, Cost, Outcome, Platform, offered
 from infra.local.state import TOP
 from shared.pricing import PRICES
 
 BUSY: Final = 0.7  # above which waits grow steeply
 VIEWS: Final = 3  # of each video
-CALLS: Final = {
-    "upload_image": FRAMES,
-    "save_frames": 1,
-    "get_frames": READS,
-    "generate_video": 1,
-    "render_clip": FRAMES,
-    "merge_clips": 1,
-}
 NEXT: Final = {
     "Lambda": "a higher quota of concurrent executions (AWS raises it on request)",
     "renderers": "a higher `maximumConcurrency` of `render_clip`",
@@ -46,15 +39,12 @@ def memory_gb() -> Mapping[str, float]:
     return {name: functions[name].memory / 1024 for name in CALLS}
 
 
-def places_needed(outcome: Outcome, platform: Platform) -> dict[str, int]:
-    """Return how many places each pool needs to be busy for 70 % of the time."""
-    now = {
-        "Lambda": platform.environments,
-        "renderers": platform.renderers,
-        "mergers": platform.mergers,
-        "database": platform.connections,
-    }
-    return {name: max(1, round(outcome.utilisation[name] * places / BUSY)) for name, places in now.items()}
+def first_limit(costs: Mapping[str, Cost], platform: Platform, per_minute: float) -> tuple[str, float]:
+    """Return the pool that is asked for most of its places, and for which share of them."""
+    asked = offered(costs, per_minute)
+    shares = {name: asked[name] / places for name, places in platform.places().items()}
+    name = max(shares, key=lambda one: shares[one])
+    return name, shares[name]
 
 
 def monthly_bill(measured: Measured, per_minute: float) -> dict[str, float]:
@@ -105,25 +95,19 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> str:
     return columns(rows)
 
 
-def steps_table(outcomes: Sequence[Outcome], platform: Platform, measured: Measured) -> str:
+def steps_table(rates: Sequence[float], platform: Platform, measured: Measured) -> str:
     """Return where each rate saturates first, what it would take, and what a month costs then."""
     rows: list[tuple[str, ...]] = [
-        (
-            "storyboards a minute",
-            "first limit",
-            "next step",
-            "needed for 70 %",
-            "a month",
-            "of it Lambda, storage, egress",
-        )
-    ]
-    for one in outcomes:
-        saturated = one.utilisation[one.bottleneck] > BUSY
-        needed = ", ".join(f"{name} {count:,}" for name, count in places_needed(one, platform).items())
-        bill = monthly_bill(measured, one.per_minute)
-        split = ", ".join(f"${bill[name]:,.0f}" for name in ("Lambda", "storage", "egress"))
+        ("storyboards a minute", "first limit", "asked of it", "next step", "places that are busy for 70 %", "a month",
+         "of it Lambda, storage, egress")
+    ]  # fmt: skip
+    for rate in rates:
+        name, share = first_limit(measured.costs, platform, rate)
+        places = ", ".join(f"{pool} {ceil(busy / BUSY):,}" for pool, busy in offered(measured.costs, rate).items())
+        bill = monthly_bill(measured, rate)
+        split = ", ".join(f"${bill[line]:,.0f}" for line in ("Lambda", "storage", "egress"))
         rows.append(
-            (f"{one.per_minute:,.0f}", one.bottleneck, NEXT[one.bottleneck] if saturated else "none", needed,
+            (f"{rate:,.0f}", name, f"{share:.0%}", NEXT[name] if share > BUSY else "none", places,
              f"${sum(bill.values()):,.0f}", split)
         )  # fmt: skip
     return columns(rows)
