@@ -2,7 +2,8 @@
 
 import pytest
 
-from infra.local.simulation.model import FRAMES, READS, Cost, Platform, Simulation
+from infra.local.simulation.model import Cost, Platform, Simulation, offered
+from infra.local.simulation.report import first_limit
 
 COSTS = {
     "upload_image": Cost(0.2, database=0.01),
@@ -26,29 +27,24 @@ def test_an_idle_deployment_takes_what_its_parts_take() -> None:
     assert max(found.utilisation.values()) < 0.02
 
 
-@pytest.mark.parametrize(
-    ("pool", "work", "places"),
-    [
-        ("renderers", FRAMES * 2.0, 50),
-        ("mergers", 3.0, 10),
-        ("database", FRAMES * 0.01 + 0.02 + READS * 0.01 + 0.02 + FRAMES * 0.02 + 0.02, 15),
-    ],
-)
-def test_a_pool_is_as_busy_as_its_arrivals_times_its_work(pool: str, work: float, places: int) -> None:
+def test_a_pool_is_as_busy_as_its_arrivals_times_its_work() -> None:
     found = simulate(60, minutes=30).run()
-    assert found.utilisation[pool] == pytest.approx(work / places, rel=0.1)
+    asked = offered(COSTS, 60)
+    assert asked["renderers"] == pytest.approx(6 * 2.0)  # one storyboard a second, of six clips of two seconds
+    for name, places in Platform().places().items():
+        assert found.utilisation[name] == pytest.approx(asked[name] / places, rel=0.1)
 
 
 def test_beyond_its_limit_a_pool_is_always_busy_and_what_waits_grows() -> None:
     short, long = (simulate(600, minutes, Platform(renderers=20)).run() for minutes in (2, 4))
-    assert short.bottleneck == long.bottleneck == "renderers"
+    assert first_limit(COSTS, Platform(renderers=20), 600)[0] == "renderers"
     assert short.utilisation["renderers"] == pytest.approx(1, abs=0.05)
     assert long.waiting > 1.5 * short.waiting > 0
     assert long.video_p95 > 1.5 * short.video_p95
 
 
 def test_more_of_what_is_short_moves_the_limit() -> None:
-    narrow, wide = (simulate(300, 3, Platform(connections=count)).run() for count in (1, 30))
-    assert narrow.bottleneck == "database"
-    assert wide.bottleneck != "database"
-    assert wide.upload_p95 < narrow.upload_p95
+    narrow, wide = Platform(mergers=100, renderers=200, connections=1), Platform(mergers=100, renderers=200)
+    assert [first_limit(COSTS, platform, 300)[0] for platform in (narrow, wide)] == ["database", "renderers"]
+    short, enough = (simulate(300, 3, platform).run() for platform in (narrow, wide))
+    assert enough.upload_p95 < short.upload_p95

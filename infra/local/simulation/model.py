@@ -37,6 +37,37 @@ class Platform:
     mergers: int = 10
     connections: int = 15
 
+    def places(self) -> dict[str, int]:
+        """Return how many places each pool has."""
+        return {
+            "Lambda": self.environments,
+            "renderers": self.renderers,
+            "mergers": self.mergers,
+            "database": self.connections,
+        }
+
+
+CALLS: Mapping[str, int] = {
+    "upload_image": FRAMES,
+    "save_frames": 1,
+    "get_frames": READS,
+    "generate_video": 1,
+    "render_clip": FRAMES,
+    "merge_clips": 1,
+}
+
+
+def offered(costs: Mapping[str, Cost], per_minute: float) -> dict[str, float]:
+    """Return how many places of each pool storyboards at this rate would keep busy, if there were enough of them."""
+    a_second = per_minute / 60
+    work = {name: calls * max(costs[name].total, costs[name].database) for name, calls in CALLS.items()}
+    return {
+        "Lambda": a_second * sum(work.values()),
+        "renderers": a_second * work["render_clip"],
+        "mergers": a_second * work["merge_clips"],
+        "database": a_second * sum(calls * costs[name].database for name, calls in CALLS.items()),
+    }
+
 
 @dataclass
 class Pool:
@@ -70,11 +101,6 @@ class Outcome:
     waiting: int
     """Clips that had not begun when the last storyboard came."""
 
-    @property
-    def bottleneck(self) -> str:
-        """The pool that is closest to its limit, or furthest beyond."""
-        return max(self.utilisation, key=lambda name: self.utilisation[name])
-
 
 class Simulation:
     """One stretch of time at one rate of arrivals."""
@@ -87,13 +113,9 @@ class Simulation:
         self._seconds = minutes * 60
         self._chance = random.Random(seed)
         self._clock = simpy.Environment()
-        pools = {
-            "Lambda": platform.environments,
-            "renderers": platform.renderers,
-            "mergers": platform.mergers,
-            "database": platform.connections,
+        self._pools = {
+            name: Pool(name, simpy.Resource(self._clock, places)) for name, places in platform.places().items()
         }
-        self._pools = {name: Pool(name, simpy.Resource(self._clock, places)) for name, places in pools.items()}
         self._begun = self._waiting = 0
         self._uploads: list[float] = []
         self._saves: list[float] = []
