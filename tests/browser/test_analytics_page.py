@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from infra.local.stack import Stack
-from tests.browser.conftest import Tab
+from tests.browser.tab import Tab
 from tests.functions.test_analytics import busy, put
 from tests.people import User
 
