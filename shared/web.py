@@ -167,6 +167,8 @@ def _tell_usage(scope: Scope, invocation: Invocation, function: str, status: int
     try:
         memory = int(getattr(scope.get("aws.context"), "memory_limit_in_mb", 0))
         usage.tell(invocation, function, status, memory)
+    except AppError as error:  # of the settings; the request has been answered with the same
+        log("usage_not_recorded", code=error.code)
     except Exception as error:
         log("usage_not_recorded", level=40, error=error)
 

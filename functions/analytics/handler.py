@@ -1,7 +1,7 @@
 """Usage, timings, storage and cost of the caller, or of all for an admin: as JSON, as a page with plots, as CSV."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qs
 
 from fastapi import Depends, Query, Request, Response
@@ -21,6 +21,12 @@ SIGNED_IN_SECONDS: Final = 3600
 MOST_DAYS: Final = 366
 DEFAULT_DAYS: Final = 30
 
+_TEXT: Final = {"schema": {"type": "string"}}
+ALSO: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/csv": _TEXT, "text/html": _TEXT}},
+    401: {"description": "Unauthorized; for a browser the page to sign in at", "content": {"text/html": _TEXT}},
+}
+
 Scope = Literal["own", "all"]
 Format = Literal["json", "html", "csv"]
 
@@ -31,7 +37,7 @@ async def entered_key(request: Request) -> str:
     return parse_qs(body).get("key", [""])[0].strip()
 
 
-@app.get("/", summary="What was used, and what it cost", response_model=Usage)
+@app.get("/", summary="What was used, and what it cost", response_model=Usage, responses=ALSO)
 def read_usage(
     request: Request,
     first: Annotated[date | None, Query(alias="from", description="UTC; 29 days before `to` where absent")] = None,

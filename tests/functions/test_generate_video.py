@@ -16,7 +16,7 @@ from infra.local.stack import Stack
 from shared.pricing import MERGE_MEMORY_MB, PARALLEL_RENDERERS, RENDER_MEMORY_MB
 from shared.renderings import planned_video
 from shared.settings import settings
-from tests.client import Client, JsonObject, invoke, run_handler
+from tests.client import Client, JsonObject, run_handler
 from tests.faults import FaultyUpstream
 from tests.people import User
 from tests.shared.image_files import encoded
@@ -364,20 +364,6 @@ def test_a_direct_call_of_the_database_cannot_choose_what_is_read(
     assert httpx.post(url, json=huge, headers=headers).status_code == 400
     stranger = {**headers, "Authorization": f"Bearer {bob.token}"}
     assert httpx.post(url, json=given, headers=stranger).status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("generate_video", "session_not_found"),
-        ("save_clips", "session_not_found"),
-        ("get_video", "video_not_found"),
-        ("get_video_delete", "video_not_found"),
-    ],
-)
-def test_the_sample_events_are_understood(guest: Client, name: str, code: str) -> None:
-    answer = invoke(name.removesuffix("_delete"), json.loads((EVENTS / f"{name}.json").read_text()))
-    assert (answer.status, answer.code) == (404, code)
 
 
 @pytest.mark.parametrize("name", ["render_clip_sqs", "render_clip_dead_letter", "merge_clips_sqs"])

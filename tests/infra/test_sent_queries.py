@@ -83,6 +83,7 @@ BY_CALLERS = {
     "update_webhook_endpoint": f"""select public.update_webhook_endpoint({ENDPOINT}, '{{"enabled": false}}')""",
     "webhook_log": f"select public.webhook_log({ENDPOINT}, null, 900000000, 20)",
     "webhook_log, of a video": f"select public.webhook_log(null, {VIDEO}, null, 20)",
+    "usage_report": "select public.usage_report(current_date - 29, current_date)",
     "a video": f"select * from public.final_videos where video_id = {VIDEO}",
     "the newest video":
         "select * from public.final_videos where session_id = %(own)s and status = 'completed' order by id desc",
@@ -91,6 +92,7 @@ BY_CALLERS = {
 # What workers have sent.
 BY_SERVICE = {
     "announce_deliveries": "select public.announce_deliveries(100)",
+    "record_maintenance": "select public.record_maintenance('{}', 1)",
     "claim_clip": f"select public.claim_clip({CLIP_ID}, 'worker', 60)",
     "claim_delivery": f"select public.claim_delivery({DELIVERY}, 'worker', 60)",
     "claim_merge": f"select public.claim_merge({VIDEO_ID}, 'worker', 60)",
@@ -118,7 +120,18 @@ BY_OTHERS = {
         {"app_metadata": {"provider": "share", "share": hashed("sha256", "l5")}}),
 }  # fmt: skip
 # They look once a day at all that there is, in a run that nobody waits for.
-SWEEPS = {"forget_counts", "forget_deliveries", "forget_share_visits", "missing_files", "orphaned_files"}
+SWEEPS = {
+    "fail_stuck",
+    "forget_counts",
+    "forget_deliveries",
+    "forget_ended",
+    "forget_guests",
+    "forget_share_visits",
+    "missing_files",
+    "missing_video_files",
+    "orphaned_files",
+    "roll_up_usage",
+}
 
 
 def sent() -> Iterator[str]:

@@ -6007,9 +6007,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Usage"];
+                    "text/csv": string;
+                    "text/html": string;
                 };
             };
-            401: components["responses"]["Unauthorized"];
+            /** @description Unauthorized; for a browser the page to sign in at */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                    "application/problem+json": components["schemas"]["ProblemDetails"] & {
+                        /** @enum {string} */
+                        code: "api_key_expired" | "authentication_required" | "invalid_api_key" | "invalid_token" | "token_expired";
+                    };
+                };
+            };
             /** @description `forbidden`, `insufficient_scope`, `user_mismatch` */
             403: {
                 headers: {
