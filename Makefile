@@ -11,7 +11,7 @@ DEPLOY := infra/deploy/node_modules/.package-lock.json
 WEB := infra/local/web/dist/index.html
 WEB_PACKAGES := infra/local/web/node_modules/.package-lock.json
 
-.PHONY: demo up status reset logs test browser check format bench day costs simulate fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi web lock clean help
+.PHONY: demo up status reset logs test browser check format bench day costs simulate load fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi web lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -62,6 +62,10 @@ simulate: $(INSTALLED) $(NPM) ## Simulate a deployment under 1, 100 and 10,000 s
 
 fuzz: $(INSTALLED) ## Feed damaged files to all that decodes images and media (SECONDS=120)
 	@$(RUN) -m infra.local.fuzz
+
+load: $(INSTALLED) $(NPM) ## Let more and more people work at once, and check all that they were promised (SECONDS=20)
+	@$(RUN) -m uv pip install --quiet --python $(RUN) --group load
+	@$(RUN) -m infra.local.traffic.load
 
 chaos: $(INSTALLED) $(NPM) ## Let people work while one thing after the other fails beneath them (SECONDS=600)
 	@$(RUN) -m pytest -q tests/chaos/test_traffic_under_faults.py tests/chaos/test_clock_skew.py

@@ -104,6 +104,10 @@ class Processes:
                 child.wait()
         self._write_record()
 
+    def pid_of(self, name: str) -> int:
+        """The process id of a running child."""
+        return self._running[name][1].pid
+
     def pause(self, name: str) -> None:
         """Freezes a child and what it started, so that its callers wait."""
         _signal_group(self._running[name][1].pid, signal.SIGSTOP)

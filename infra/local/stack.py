@@ -105,6 +105,10 @@ class Stack:
         self._processes.start(self._program(name))
         self._processes.wait_ready(name)
 
+    def pid_of(self, name: str) -> int:
+        """The process id of a child that runs."""
+        return self._processes.pid_of(name)
+
     def pause_child(self, name: str) -> None:
         """Freezes a child: connections to it open, and nothing answers."""
         self._processes.pause(name)

@@ -1,25 +1,23 @@
 """A stack that can be shaken, people who work on it meanwhile, and what must hold afterwards."""
 
-import hashlib
 import os
 import random
 import signal
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import psycopg
 
 from functions.maintenance.handler import handler as maintenance
 from infra.local.stack import Stack
-from infra.local.traffic.ledger import Json, Ledger, compared
-from infra.local.traffic.visits import Person, pictures
+from infra.local.traffic.checking import lost, stored_hashes, token
+from infra.local.traffic.ledger import Json, Ledger
+from infra.local.traffic.visits import Person
 from tests.client import run_handler
 from tests.faults import Fault, FaultyUpstream
 from tests.running_redis import Redis
@@ -40,13 +38,6 @@ class ShakenStack(Stack):
             self.upstream = FaultyUpstream(found["SUPABASE_URL"])
         issuer = f"{found['SUPABASE_URL']}/auth/v1"
         return found | {"SUPABASE_URL": self.upstream.url, "SUPABASE_JWT_ISSUER": issuer, **self.more}
-
-    def token(self) -> str:
-        """Return the access token of a new user."""
-        now = int(time.time())
-        claims = {"sub": str(uuid.uuid4()), "role": "authenticated", "aud": "authenticated", "iat": now}
-        issuer = f"{self.info['supabaseUrl']}/auth/v1"
-        return self.keys.sign({**claims, "exp": now + 86_400, "iss": issuer})
 
     def faults(self, redis: Redis, chance: random.Random) -> dict[str, Failing]:
         """Return what can fail, by its name: contexts that it fails within."""
@@ -107,7 +98,7 @@ def _without(redis: Redis) -> Iterator[None]:
 @contextmanager
 def _workers_killed(stack: Stack, chance: random.Random) -> Iterator[None]:
     """Kill some of the environments that functions run in, in the middle of whatever they do."""
-    gateway = psutil.Process(stack._processes._running["gateway"][1].pid)
+    gateway = psutil.Process(stack.pid_of("gateway"))
     for _ in range(4):
         # The gateway's one child with children forks them.
         environments = [one for child in gateway.children() for one in child.children()]
@@ -123,10 +114,11 @@ class Traffic:
 
     def __init__(self, stack: ShakenStack, people: int, seed: int) -> None:
         self.ledger = Ledger()
-        self.tokens = [stack.token() for _ in range(people)]
+        self.tokens = [token(stack) for _ in range(people)]
+        self._stack = stack
         self._url = stack.info["apiUrl"]
         self._ended = threading.Event()
-        self._expected = _stored_hashes(stack)
+        self._expected = stored_hashes(stack)
         self._threads = [
             threading.Thread(target=self._work, args=(token, random.Random(seed + number)))
             for number, token in enumerate(self.tokens)
@@ -142,19 +134,7 @@ class Traffic:
 
     def lost(self) -> list[str]:
         """Return what was acknowledged and is not there."""
-        headers = [{"Authorization": f"Bearer {token}"} for token in self.tokens]
-        clients = [httpx.Client(base_url=self._url, headers=one, timeout=30) for one in headers]
-
-        def read(session_id: str) -> Json | None:
-            for client in clients:
-                answer = client.get("/api/get_frames", params={"sessionId": session_id})
-                if answer.status_code == 200:
-                    found: Json = answer.json()
-                    return found
-                assert answer.status_code == 404, answer.text
-            return None
-
-        return compared(self.ledger, read, _image_hash, self._expected)
+        return lost(self._stack, self.tokens, self.ledger, self._expected)
 
     def _work(self, token: str, chance: random.Random) -> None:
         person = Person(self._url, token, self.ledger, chance)
@@ -164,20 +144,6 @@ class Traffic:
             except Exception as error:  # a thread's own would be lost
                 self.ledger.wrong.append(repr(error))
                 raise
-
-
-def _stored_hashes(stack: ShakenStack) -> dict[str, str]:
-    """Return the hash of what each picture is stored as, uploaded while all is well."""
-    ledger = Ledger()
-    person = Person(stack.info["apiUrl"], stack.token(), ledger, random.Random(0))
-    while set(ledger.uploads.values()) < set(pictures()):
-        person.upload()
-    return {name: _image_hash(url) for url, name in ledger.uploads.items()}
-
-
-def _image_hash(url: str) -> str:
-    answer = httpx.get(url, timeout=30)
-    return hashlib.sha256(answer.content).hexdigest() if answer.status_code == 200 else f"status {answer.status_code}"
 
 
 def settle(stack: Stack, seconds: float = 90) -> None:

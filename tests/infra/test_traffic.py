@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from infra.local.traffic.ledger import Ledger, compared, content_of
+from infra.local.traffic.load import knee
 from infra.local.traffic.visits import made_unique, pictures
 from shared.images import optimise
 
@@ -61,3 +62,14 @@ def test_a_picture_made_unique_is_another_file_of_the_same_picture() -> None:
         first, second = made_unique(jpeg), made_unique(jpeg)
         assert len({jpeg, first, second}) == 3
         assert len({optimise(one).image.data for one in (jpeg, first, second)}) == 1
+
+
+def steps(*per_second: float) -> list[dict[str, Any]]:
+    return [{"people": 2**number, "perSecond": rate} for number, rate in enumerate(per_second)]
+
+
+@pytest.mark.parametrize(
+    ("rates", "people"), [((10, 19, 30, 31, 32), 4), ((10, 10, 10), 1), ((10, 20, 40, 80), 8), ((30, 20, 60), 1)]
+)
+def test_the_knee_is_where_more_people_get_no_more_done(rates: tuple[float, ...], people: int) -> None:
+    assert knee(steps(*rates))["people"] == people

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +32,8 @@ class Ledger:
     wrong: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, function: str, status: int | str, body: Json | None = None) -> None:
-        """Count an answer; the status of one that never came is the name of the error."""
+    def note(self, function: str, status: int | str, body: Json | None = None, seconds: float = 0.0) -> None:
+        """Count an answer, which took so long; the status of one that never came is the name of the error."""
         with self._lock:
             self.answers[f"{function} {status}"] += 1
             if isinstance(status, int) and status >= 500:
@@ -68,7 +68,7 @@ def content_of(frames: Iterable[Json]) -> str:
 
 
 def compared(
-    ledger: Ledger, read: Callable[[str], Json | None], image_hash: Callable[[str], str], expected: dict[str, str]
+    ledger: Ledger, read: Callable[[str], Json | None], image_hash: Callable[[str], str], expected: Mapping[str, str]
 ) -> list[str]:
     """Return what was acknowledged and is not there: `read` gives a session, `image_hash` what an address serves.
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import random
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -137,11 +138,12 @@ class Person:
 
     def _ask(self, method: str, function: str, body: Json | None = None, **query: Any) -> Json | None:
         """Return the answer's JSON, or None where none came."""
+        started = time.perf_counter()
         try:
             response = self._http.request(method, f"/api/{function}", json=body, params=query)
             answer: Json = response.json()
         except (httpx.HTTPError, ValueError) as error:
-            self._ledger.note(function, type(error).__name__)
+            self._ledger.note(function, type(error).__name__, seconds=time.perf_counter() - started)
             return None
-        self._ledger.note(function, response.status_code, answer)
+        self._ledger.note(function, response.status_code, answer, time.perf_counter() - started)
         return {"status": response.status_code, "success": False, **answer}
