@@ -143,7 +143,7 @@ def _eta_seconds(row: Mapping[str, Any], now: datetime) -> float | None:
         merging(round(row["duration_seconds"] * row["fps"]), *pixels),
     )
     if not row["started_at"] or row["progress"] <= 0:
-        return float(round(estimate))
+        return float(max(1, round(estimate)))
     elapsed = (now - datetime.fromisoformat(row["started_at"])).total_seconds()
     by_pace = elapsed * (1 - row["progress"]) / row["progress"]
     trust = min(1.0, row["progress"] / TRUSTED_FROM)
