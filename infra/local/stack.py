@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +17,7 @@ from infra.local.state import TOP, StackError, State, write_json
 from infra.migrate import migrate
 
 DEFAULT_PORT = 8787
+TOKEN_SECONDS = 86_400
 STOP_ORDER = ("gateway", "supabase", "postgrest", "aws", "postgres")
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "TZ")
 # Settings of the functions that a developer may give on the command line.
@@ -81,6 +84,13 @@ class Stack:
     def keys(self) -> Keys:
         """The keys that access tokens are signed with."""
         return self._state.keys()
+
+    def access_token(self, subject: str | None = None, **claims: object) -> str:
+        """An access token of a day, as Supabase Auth would issue it: of this user, or of one who is new."""
+        now = int(time.time())
+        common = {"role": "authenticated", "aud": "authenticated", "iat": now, "exp": now + TOKEN_SECONDS}
+        issuer = f"{self.info['supabaseUrl']}/auth/v1"
+        return self.keys.sign({**common, "iss": issuer, "sub": subject or str(uuid.uuid4()), **claims})
 
     @property
     def superuser_url(self) -> str:

@@ -15,7 +15,7 @@ import psycopg
 
 from functions.maintenance.handler import handler as maintenance
 from infra.local.stack import Stack
-from infra.local.traffic.checking import lost, stored_hashes, token
+from infra.local.traffic.checking import lost, stored_hashes
 from infra.local.traffic.ledger import Json, Ledger
 from infra.local.traffic.visits import Person
 from tests.client import run_handler
@@ -114,7 +114,7 @@ class Traffic:
 
     def __init__(self, stack: ShakenStack, people: int, seed: int) -> None:
         self.ledger = Ledger()
-        self.tokens = [token(stack) for _ in range(people)]
+        self.tokens = [stack.access_token() for _ in range(people)]
         self._stack = stack
         self._url = stack.info["apiUrl"]
         self._ended = threading.Event()

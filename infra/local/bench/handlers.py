@@ -13,15 +13,7 @@ import httpx
 from infra.local.gateway.configuration import Service
 from infra.local.gateway.context import LambdaContext
 from infra.local.gateway.events import HttpRequest, to_event
-from infra.local.stack import Stack
 from infra.local.state import TOP
-
-
-def token_for(stack: Stack, subject: str) -> str:
-    """Return an access token of an hour."""
-    now = int(time.time())
-    claims = {"sub": subject, "role": "authenticated", "aud": "authenticated", "iat": now, "exp": now + 3600}
-    return stack.keys.sign({**claims, "iss": f"{stack.info['supabaseUrl']}/auth/v1"})
 
 
 def call(

@@ -32,7 +32,7 @@ class _Side:
         started = time.perf_counter()
         populate(stack, population)
         self.seconds = time.perf_counter() - started
-        self._tokens = [handlers.token_for(stack, subject_of(person)) for person in (_ORDINARY, _HEAVY)]
+        self._tokens = [stack.access_token(subject_of(person)) for person in (_ORDINARY, _HEAVY)]
         self._process = process
 
     def call(self, person: int, name: str, method: str = "GET", **given: Any) -> tuple[float, str]:

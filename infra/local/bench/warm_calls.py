@@ -31,7 +31,7 @@ class WarmCalls:
     def __init__(self, stack: Stack) -> None:
         self._subject = str(uuid.uuid4())
         self._url = stack.info["supabaseUrl"]
-        self._token = handlers.token_for(stack, self._subject)
+        self._token = stack.access_token(self._subject)
         headers = {"apikey": stack.keys.anon_key, "Authorization": f"Bearer {self._token}"}
         self._bare = httpx.Client(base_url=f"{self._url}/rest/v1", headers=headers)
 

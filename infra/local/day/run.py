@@ -137,7 +137,9 @@ class Day:
         return mistakes + _misprinted(self.page(), counted["errors"])
 
     def _ask(self, query: dict[str, str], *, token: str | None = None) -> httpx.Response:
-        known = token or self.traffic.token("00000000-0000-4000-8000-00000000ad01", app_metadata={"role": "admin"})
+        known = token or self._stack.access_token(
+            "00000000-0000-4000-8000-00000000ad01", app_metadata={"role": "admin"}
+        )
         headers = {"Authorization": f"Bearer {known}", "X-Request-Id": _LOOK_BACK}
         return httpx.get(
             f"{self._stack.info['apiUrl']}/api/analytics", params=query, headers=headers, timeout=60

@@ -3,7 +3,6 @@
 import base64
 import io
 import random
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +55,9 @@ class Traffic:
         self._lock = Lock()
         self._dice = random.Random(seed)
         self._api = httpx.Client(base_url=stack.info["apiUrl"], timeout=120)
-        self.people = [Person(subject, self.token(subject)) for subject in (str(uuid.uuid4()) for _ in range(people))]
+        self.people = [
+            Person(subject, self._stack.access_token(subject)) for subject in (str(uuid.uuid4()) for _ in range(people))
+        ]
         self._failures = cycle(self._ways_to_fail())
         self._successes: Sequence[tuple[int, Act]] = (
             (52, self._read),
@@ -68,13 +69,6 @@ class Traffic:
             (2, self._watch),
             (1, self._usage),
         )
-
-    def token(self, subject: str, **claims: object) -> str:
-        """Return an access token for the day."""
-        now = int(time.time())
-        common = {"role": "authenticated", "aud": "authenticated", "iat": now, "exp": now + 6 * 3600}
-        issuer = f"{self._stack.info['supabaseUrl']}/auth/v1"
-        return self._stack.keys.sign({**common, "iss": issuer, "sub": subject, **claims})
 
     def begin(self, person: Person) -> None:
         """Give somebody a storyboard of two frames, and a link to it."""

@@ -6,7 +6,7 @@ textbook queue, so that what is found can be checked by hand.
 
 import random
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import mean, quantiles
 from typing import Any
 
@@ -21,11 +21,10 @@ AT_ONCE = 6  # connections that a browser opens to one host
 
 @dataclass(frozen=True)
 class Cost:
-    """What one invocation takes: seconds in all, and of these in the database and in Storage."""
+    """What one invocation takes: seconds in all, and of these in the database."""
 
     total: float
     database: float = 0.0
-    storage: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,14 +70,12 @@ def offered(costs: Mapping[str, Cost], per_minute: float) -> dict[str, float]:
 
 @dataclass
 class Pool:
-    """So many places, and who has waited for one how long."""
+    """So many places, and how busy they were."""
 
-    name: str
     places: simpy.Resource
     busy: float = 0.0
     """Seconds that places were taken for, all together."""
     most: int = 0
-    waits: list[float] = field(default_factory=list)
 
     def utilisation(self, seconds: float) -> float:
         """Return which share of its places was taken over this time."""
@@ -113,9 +110,7 @@ class Simulation:
         self._seconds = minutes * 60
         self._chance = random.Random(seed)
         self._clock = simpy.Environment()
-        self._pools = {
-            name: Pool(name, simpy.Resource(self._clock, places)) for name, places in platform.places().items()
-        }
+        self._pools = {name: Pool(simpy.Resource(self._clock, places)) for name, places in platform.places().items()}
         self._begun = self._waiting = 0
         self._uploads: list[float] = []
         self._saves: list[float] = []
@@ -187,11 +182,9 @@ class Simulation:
 
     def _within(self, name: str, work: Process) -> Process:
         pool = self._pools[name]
-        asked = self._clock.now
         with pool.places.request() as place:
             yield place
             begun = self._clock.now
-            pool.waits.append(begun - asked)
             pool.most = max(pool.most, pool.places.count)
             try:
                 yield from work

@@ -2,8 +2,6 @@
 
 import hashlib
 import random
-import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import httpx
@@ -11,19 +9,6 @@ import httpx
 from infra.local.stack import Stack
 from infra.local.traffic.ledger import Json, Ledger, compared
 from infra.local.traffic.visits import Person, pictures
-
-
-def token(stack: Stack) -> str:
-    """Return the access token of a new user."""
-    now = int(time.time())
-    claims = {
-        "sub": str(uuid.uuid4()),
-        "role": "authenticated",
-        "aud": "authenticated",
-        "iat": now,
-        "exp": now + 86_400,
-    }
-    return stack.keys.sign({**claims, "iss": f"{stack.info['supabaseUrl']}/auth/v1"})
 
 
 def lost(stack: Stack, tokens: Sequence[str], ledger: Ledger, expected: Mapping[str, str]) -> list[str]:
@@ -51,7 +36,7 @@ def _reader(stack: Stack, tokens: Sequence[str]) -> Callable[[str], Json | None]
 def stored_hashes(stack: Stack) -> dict[str, str]:
     """Return the hash of what each picture is stored as, uploaded while all is well."""
     ledger = Ledger()
-    person = Person(stack.info["apiUrl"], token(stack), ledger, random.Random(0))
+    person = Person(stack.info["apiUrl"], stack.access_token(), ledger, random.Random(0))
     while set(ledger.uploads.values()) < set(pictures()):
         person.upload()
     return {name: _image_hash(url) for url, name in ledger.uploads.items()}

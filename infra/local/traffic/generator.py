@@ -54,9 +54,6 @@ def main() -> int:
         def on_start(self) -> None:
             self.person = Person(wanted["apiUrl"], waiting.pop(), ledger, random.Random(len(waiting)))
 
-        def on_stop(self) -> None:
-            pass
-
         @task  # type: ignore[untyped-decorator]
         def act(self) -> None:
             self.person.act()

@@ -13,7 +13,7 @@ import psycopg
 from infra.local.bench.figures import columns
 from infra.local.stack import Stack
 from infra.local.state import TOP
-from infra.local.traffic.checking import lost, stored_hashes, token
+from infra.local.traffic.checking import lost, stored_hashes
 from infra.local.traffic.ledger import Ledger, Storyboard
 
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -23,7 +23,7 @@ def run(stack: Stack, steps: tuple[int, ...], seconds: float) -> dict[str, Any]:
     """Let so many people work for so many seconds each, and return what was measured and what was lost."""
     with psycopg.connect(stack.superuser_url, autocommit=True) as connection:
         connection.execute("update private.rate_limits set amount = 1000 * amount")
-    tokens = [token(stack) for _ in range(max(steps))]
+    tokens = [stack.access_token() for _ in range(max(steps))]
     expected = stored_hashes(stack)
     wanted = {"apiUrl": stack.info["apiUrl"], "tokens": tokens, "steps": steps, "seconds": seconds}
     wanted["watched"] = stack.pid_of("gateway")
