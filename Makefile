@@ -11,7 +11,7 @@ DEPLOY := infra/deploy/node_modules/.package-lock.json
 WEB := infra/local/web/dist/index.html
 WEB_PACKAGES := infra/local/web/node_modules/.package-lock.json
 
-.PHONY: demo up status reset logs test browser check format bench day costs simulate load fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi web lock clean help
+.PHONY: demo up status reset logs test browser check audit format bench day costs simulate load fuzz chaos contract package invoke env secrets deploy urls smoke migrate openapi web lock clean help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ check: $(INSTALLED) ## Format, lint and types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
+
+audit: $(INSTALLED) ## Ask for known vulnerabilities in all packages, where the databases can be reached
+	@$(RUN) -m uv pip install --quiet --python $(RUN) --group audit
+	@$(RUN) -m infra.audit
 
 format: $(INSTALLED) ## Format, and mend what the linter can mend
 	$(RUN) -m ruff format .
