@@ -34,3 +34,10 @@ def test_tails_are_those_of_all_calls_and_one_slow_call_in_many_is_not_lost() ->
     assert (figure.value, figure.peer_value) == (30, 10)
     assert figure.ratio == pytest.approx(3)
     assert figure.met is False
+
+
+def test_spread_is_that_of_the_quartiles_and_a_single_turn_has_none() -> None:
+    assert compared("a", "ms", "p", [(1, 1), (2, 1), (3, 1)]).spread == pytest.approx(1)
+    once = compared("a", "ms", "p", [(2, 1)])
+    assert once.spread is None
+    assert "once" in table([once])

@@ -11,7 +11,8 @@ from statistics import median, quantiles
 class Figure:
     """What was measured, the peer's value in the same unit, and their ratio against the target; lower is better.
 
-    `spread` is the distance between the quartiles of the ratio, as a share of it. `met` is None without a target.
+    `spread` is the distance between the quartiles of the ratio, as a share of it, and None where there was one turn.
+    `met` is None without a target, `cause` what stands between the figure and its target where that is known.
     """
 
     name: str
@@ -22,16 +23,22 @@ class Figure:
     ratio: float
     target: str
     met: bool | None
-    spread: float
+    spread: float | None
+    cause: str = ""
 
 
-def compared(
-    name: str, unit: str, peer: str, pairs: Sequence[tuple[float, float]], limit: float | None = None
+def compared(  # noqa: PLR0913
+    name: str,
+    unit: str,
+    peer: str,
+    pairs: Sequence[tuple[float, float]],
+    limit: float | None = None,
+    *,
+    cause: str = "",
 ) -> Figure:
     """Return the figure of pairs (ours, the peer's), medians of each and of the ratios; met where within `limit`."""
     ratios = [ours / theirs for ours, theirs in pairs]
     ratio = median(ratios)
-    low, _, high = quantiles(ratios, n=4) if len(ratios) > 1 else (ratio, ratio, ratio)
     return Figure(
         name=name,
         value=median(ours for ours, _ in pairs),
@@ -41,7 +48,8 @@ def compared(
         ratio=ratio,
         target="" if limit is None else f"≤ {limit:g} ×",
         met=None if limit is None else ratio <= limit,
-        spread=(high - low) / ratio,
+        spread=_spread(ratios) / ratio if len(ratios) > 1 else None,
+        cause=cause,
     )
 
 
@@ -55,6 +63,11 @@ def compared_tails(
     ours, theirs = _tails(pairs)
     met = None if limit is None else ours / theirs <= limit
     return replace(figure, value=ours, peer_value=theirs, ratio=ours / theirs, met=met)
+
+
+def _spread(ratios: Sequence[float]) -> float:
+    low, _, high = quantiles(ratios, n=4)
+    return high - low
 
 
 def _tails(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -119,7 +132,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
         figure.peer,
         f"{figure.peer_value:.3g} {figure.unit}",
         f"{figure.ratio:.2f} ×",
-        f"± {figure.spread / 2:.0%}",
+        "once" if figure.spread is None else f"± {figure.spread / 2:.0%}",
         figure.target or "-",
         {True: "yes", False: "no", None: "-"}[figure.met],
     )

@@ -20,7 +20,8 @@ import httpx
 import psycopg
 from PIL import Image
 
-from infra.local.bench.figures import Figure, compared, in_turn
+from infra.local.bench.figures import Figure, compared, in_turn, table
+from infra.local.bench.stacks import stack_for_this_process
 from infra.local.demo.sample_frames import draw_frames
 from infra.local.gateway.configuration import Service
 from infra.local.gateway.context import LambdaContext
@@ -35,7 +36,13 @@ ROUNDS = 2
 Pool = ProcessPoolExecutor
 
 
-class Rendering:
+def measure() -> list[Figure]:
+    """Return what a second worker is worth, and a second rendering."""
+    with stack_for_this_process() as stack:
+        return _Rendering(stack).measure()
+
+
+class _Rendering:
     """A storyboard of twelve frames, and workers of one core each, as one Lambda of 1,769 MB has."""
 
     def __init__(self, stack: Stack) -> None:
@@ -181,3 +188,7 @@ def _render(clip_id: int) -> dict[str, Any]:
     handler = importlib.import_module("functions.render_clip.handler").handler
     answer: dict[str, Any] = handler({"Records": [record]}, LambdaContext(function, str(uuid.uuid4())))
     return answer
+
+
+if __name__ == "__main__":
+    print(table(measure()))

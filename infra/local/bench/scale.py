@@ -2,17 +2,16 @@
 
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 from infra.local.bench import handlers
 from infra.local.bench.figures import Figure, compared, compared_tails, table
+from infra.local.bench.stacks import temporary_stack
 from infra.local.population import FEW, MANY, Population, populate, subject_of
 from infra.local.stack import Stack
 
@@ -102,9 +101,7 @@ def _storyboard(side: _Side, session_id: str) -> dict[str, Any]:
 @contextmanager
 def _side(population: Population) -> Iterator[_Side]:
     with ExitStack() as undo:
-        folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="videomaker-scale-")))
-        folder.chmod(0o711)  # PostgreSQL is another user where we are root
-        stack = undo.enter_context(Stack(folder / "state", port=0))
+        stack = undo.enter_context(temporary_stack())
         environment = stack.function_environment()
         process = ProcessPoolExecutor(1, get_context("spawn"), initializer=_prepare, initargs=(environment,))
         yield _Side(stack, population, undo.enter_context(process))

@@ -14,7 +14,8 @@ import httpx
 
 from infra.local import redis_server
 from infra.local.bench import handlers
-from infra.local.bench.figures import Figure, compared, in_turn
+from infra.local.bench.figures import Figure, compared, in_turn, table
+from infra.local.bench.stacks import stack_for_this_process
 from infra.local.processes import Processes
 from infra.local.stack import Stack
 from infra.local.state import State
@@ -25,7 +26,14 @@ READS, SAVES, CACHED = 300, 21, 60
 _AROUND_MS = 2.0
 
 
-class WarmCalls:
+def measure() -> list[Figure]:
+    """Return what reading, saving, counting and the cache cost, each beside the same without us, or without it."""
+    with stack_for_this_process() as stack:
+        calls = _WarmCalls(stack)
+        return [*calls.reading(), calls.saving(), calls.telling(), *calls.caching()]
+
+
+class _WarmCalls:
     """Warm calls of one signed-in user, whose handlers run in this process."""
 
     def __init__(self, stack: Stack) -> None:
@@ -208,3 +216,7 @@ def _both(first: Callable[[], object], second: Callable[[], object]) -> None:
 
 def _pairs(times: dict[str, list[float]]) -> list[tuple[float, float]]:
     return list(zip(times["ours"], times["bare"], strict=True))
+
+
+if __name__ == "__main__":
+    print(table(measure()))
