@@ -1,4 +1,4 @@
-"""What the README tells receivers of webhooks to do works on what is sent, and its costs are what the code reckons."""
+"""What the README tells receivers of webhooks works on what is sent, its costs are reckoned, what it names is there."""
 
 import base64
 import json
@@ -14,7 +14,9 @@ from functions.deliver_webhook.handler import signatures
 from infra.local.costs import OFFERS, document
 from shared.pricing import PRICES
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+TOP = Path(__file__).parents[1]
+README = (TOP / "README.md").read_text(encoding="utf-8")
+MADE = {"infra/local/web/dist"}  # by make
 SECRETS = [f"whsec_{base64.b64encode(bytes([number]) * 32).decode()}" for number in range(3)]
 BODY = '{"type":"video.completed","data":{"title":"Æther"}}'
 
@@ -65,3 +67,11 @@ def test_every_price_says_where_and_when_it_was_read() -> None:
     for source, date in read:
         assert source.startswith("https://")
         assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", date)
+
+
+@pytest.mark.parametrize("document", ["README.md", "infra/DECISIONS.md", "infra/SECURITY.md", "infra/deploy/GUIDE.md"])
+def test_files_that_a_document_names_are_there(document: str) -> None:
+    text = (TOP / document).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:functions|shared|infra|tests)/[^`\s*<>…]+)`", text)
+    linked = [str((TOP / document).parent / one) for one in re.findall(r"\]\(([^):#]+)\)", text)]
+    assert [one for one in [*named, *linked] if one not in MADE and not (TOP / one).exists()] == []
