@@ -52,8 +52,8 @@ format: $(INSTALLED) ## Format, and mend what the linter can mend
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
 
-bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run
-	@$(RUN) -m infra.local.bench
+bench: $(INSTALLED) $(NPM) ## Measure, as ratios within one run, into build/bench.md and build/bench.json (SECTIONS="images clips")
+	@$(RUN) -m infra.local.bench $(SECTIONS)
 
 day: $(INSTALLED) $(NPM) ## Simulate a day of traffic and recount every figure of it (REQUESTS=10000 VIDEOS=50 PAGE=file)
 	@$(RUN) -m infra.local day

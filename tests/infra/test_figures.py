@@ -41,3 +41,9 @@ def test_spread_is_that_of_the_quartiles_and_a_single_turn_has_none() -> None:
     once = compared("a", "ms", "p", [(2, 1)])
     assert once.spread is None
     assert "once" in table([once])
+
+
+def test_large_and_small_values_are_written_without_exponents() -> None:
+    text = table([compared("a", "ms", "p", [(47_212.4, 0.01234)])])
+    assert "| 47,200 ms |" in text
+    assert "| 0.0123 ms " in text

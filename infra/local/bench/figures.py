@@ -46,7 +46,7 @@ def compared(  # noqa: PLR0913
         peer=peer,
         peer_value=median(theirs for _, theirs in pairs),
         ratio=ratio,
-        target="" if limit is None else f"≤ {limit:g} ×",
+        target="" if limit is None else f"≤ {limit:.3g} ×",
         met=None if limit is None else ratio <= limit,
         spread=_spread(ratios) / ratio if len(ratios) > 1 else None,
         cause=cause,
@@ -128,11 +128,16 @@ def columns(rows: Sequence[tuple[str, ...]]) -> str:
 def _row(figure: Figure) -> tuple[str, ...]:
     return (
         figure.name,
-        f"{figure.value:.3g} {figure.unit}",
+        _number(figure.value, figure.unit),
         figure.peer,
-        f"{figure.peer_value:.3g} {figure.unit}",
+        _number(figure.peer_value, figure.unit),
         f"{figure.ratio:.2f} ×",
         "once" if figure.spread is None else f"± {figure.spread / 2:.0%}",
         figure.target or "-",
         {True: "yes", False: "no", None: "-"}[figure.met],
     )
+
+
+def _number(value: float, unit: str) -> str:
+    """Return three digits that count, without an exponent."""
+    return f"{float(f'{value:.3g}'):,.10g} {unit}".rstrip()

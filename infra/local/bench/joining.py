@@ -14,7 +14,7 @@ from shared.video.encoding import Encoder
 from shared.video.joining import join
 from shared.video.look import Look
 
-_CLIPS, _SECONDS, _ROUNDS = 60, 5, 9
+_CLIPS, _SECONDS, _ROUNDS = 60, 5, 5
 _LOOKS = (Look(1280, 720, 30), Look(1920, 1080, 30))
 _PEER = "ffmpeg -f concat -c copy -movflags +faststart"
 

@@ -15,7 +15,7 @@ from infra.local.bench.stacks import temporary_stack
 from infra.local.population import FEW, MANY, Population, populate, subject_of
 from infra.local.stack import Stack
 
-_READS, _SAVES, _WARMING = 400, 200, 20
+_READS, _SAVES, _WARMING = 300, 120, 20
 _LIMIT, _SECONDS = 1.5, 120.0
 _ORDINARY, _HEAVY = 0, 1
 _PAGE = 100  # of the heavy user, who has but two on the almost empty database
