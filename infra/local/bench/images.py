@@ -23,8 +23,10 @@ Results = dict[str, dict[str, Outcome]]
 
 def measure() -> list[Figure]:
     """Return CPU time and bytes of an upload against each peer's at the same settings, all images and by type."""
+    uploads = list(files())
     with Sharp() as sharp:
-        results = {name: _turns(_contenders(data, sharp)) for name, data in files()}
+        _turns(_contenders(uploads[0][1], sharp), rounds=1)  # warms up
+        results = {name: _turns(_contenders(data, sharp)) for name, data in uploads}
     usual = f"sharp, usual, {_SAME}"
     figures = [
         replace(_cpu(results, "usual", usual, 0.65), cause=_encoding(results, "usual")),
@@ -56,14 +58,12 @@ def _contenders(data: bytes, sharp: Sharp) -> dict[str, Callable[[], Outcome]]:
     }
 
 
-def _turns(contenders: Mapping[str, Callable[[], Outcome]]) -> dict[str, Outcome]:
-    """Return each contender's median time and its image, after one round to warm up."""
+def _turns(contenders: Mapping[str, Callable[[], Outcome]], rounds: int = _ROUNDS) -> dict[str, Outcome]:
+    """Return each contender's median time and its image."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in contenders}
-    for turn in range(_ROUNDS + 1):
+    for _ in range(rounds):
         for name, run in contenders.items():
-            outcome = run()
-            if turn:
-                outcomes[name].append(outcome)
+            outcomes[name].append(run())
     return {name: Outcome(median(o.ms for o in some), some[-1].image) for name, some in outcomes.items()}
 
 

@@ -49,9 +49,9 @@ def pareto() -> str:
 
 
 def _encoders() -> Iterator[tuple[str, Encoder]]:
-    for method in range(7):
+    for method in (0, 2, 3, 4, 6):
         yield f"WebP, method {method}", _webp(method)
-    for speed in (8, 9, 10):
+    for speed in (8, 10):
         yield f"AVIF, speed {speed}", _avif(speed)
 
 
