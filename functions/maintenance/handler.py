@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from functions.maintenance.lost_work import fail_stuck, send_lost
+from functions.maintenance.lost_work import announce_files, fail_stuck, send_lost
 from functions.maintenance.removal import forget_guests, remove_orphans
 from shared.deliveries import announce_pending
 from shared.errors import AppError
@@ -24,7 +24,11 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     started = time.monotonic()
     service = as_service()
     if event.get("only") == "messages":
-        return {"lostRenderings": send_lost(service), "announced": announce_pending(service)}
+        return {
+            "lostRenderings": send_lost(service),
+            "announced": announce_pending(service),
+            "storedFiles": announce_files(service),
+        }
     dry_run = bool(event.get("dryRun"))
     report = {"dryRun": dry_run, **_steps(service, dry_run=dry_run)}
     if not dry_run:
@@ -41,6 +45,7 @@ def _steps(service: Access, *, dry_run: bool) -> dict[str, Any]:
         "usage": lambda: service.rpc("roll_up_usage", dry),
         "stuck": lambda: fail_stuck(service, dry_run=dry_run),
         "lostRenderings": lambda: 0 if dry_run else send_lost(service),
+        "storedFiles": lambda: {} if dry_run else announce_files(service),
         "expiredUploads": lambda: service.rpc("expire_uploads", dry),
         "guests": lambda: forget_guests(service, dry_run=dry_run),
         "ended": lambda: service.rpc("forget_ended", dry),

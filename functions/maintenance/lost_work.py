@@ -10,6 +10,7 @@ from shared.observability import log, request_id, work_for
 from shared.supabase_access import Access
 
 LOST_AFTER: Final = "5 minutes"  # without progress of any kind
+FILES_AT_ONCE: Final = 200
 STUCK_AFTER: Final = "1 hour"  # after a lease has run out: by then its messages have come again, and were sent again
 
 
@@ -24,6 +25,11 @@ def send_lost(service: Access) -> int:
     send("render", [{"clipId": clip} for clip in clips])
     send("merge", [{"videoId": video} for video in merges])
     return len(clips) + len(merges)
+
+
+def announce_files(service: Access) -> dict[str, int]:
+    """Tell `storage_webhook` again of files that it has not answered for; return how many, and how many no longer."""
+    return cast(dict[str, int], service.rpc("announce_objects_again", {"p_limit": FILES_AT_ONCE}))
 
 
 def fail_stuck(service: Access, *, dry_run: bool) -> dict[str, int]:

@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
+import logging
 import re
 import time
 from typing import Annotated, Final, Literal
+from uuid import UUID
 
 from fastapi import Depends, Header
 from mangum import Mangum
@@ -44,6 +46,7 @@ class Metadata(Model):
 class StoredObject(Model):
     """A row of `storage.objects`."""
 
+    id: UUID | None = None
     bucket_id: Text
     name: Text
     version: Text | None = None
@@ -85,7 +88,7 @@ def proven(x_webhook_secret: Annotated[str | None, Header()] = None) -> None:
 def storage_webhook(event: Event, x_webhook_timestamp: Annotated[int | None, Header()] = None) -> Verdict:
     """Return what became of the file; a repeated or late event changes nothing.
 
-    Webhooks are not sent again: after a 503 the file stays as it is.
+    What was announced and has not been answered by 200 is announced again, for a day.
     """
     stored = event.record
     if stored is None or (event.database_schema, event.table) != ("storage", "objects"):
@@ -97,8 +100,11 @@ def storage_webhook(event: Event, x_webhook_timestamp: Annotated[int | None, Hea
     # What has no owner was written with the service key.
     if stored.bucket_id != MEDIA_BUCKET or stored.owner_id is None:
         return Verdict(outcome="ignored")
-    outcome = _verify(as_service(), stored)
+    service = as_service()
+    outcome = _verify(service, stored)
     log("stored_file_verified", outcome=outcome)
+    if stored.id:
+        _settle(service, stored)
     return Verdict(outcome=outcome)
 
 
@@ -183,6 +189,14 @@ def _record(service: Access, stored: StoredObject, outcome: dict[str, object]) -
             **outcome,
         },
     )
+
+
+def _settle(service: Access, stored: StoredObject) -> None:
+    """Let it not be announced again; where that fails it is, which changes nothing more."""
+    try:
+        service.rpc("settle_announcement", {"p_object_id": str(stored.id), "p_version": stored.version})
+    except AppError as error:
+        log("announcement_not_settled", level=logging.WARNING, code=error.code)
 
 
 handler = Mangum(app, lifespan="off")

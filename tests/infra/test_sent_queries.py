@@ -92,6 +92,7 @@ BY_CALLERS = {
 # What workers have sent.
 BY_SERVICE = {
     "announce_deliveries": "select public.announce_deliveries(100)",
+    "announce_objects_again": "select public.announce_objects_again(200)",
     "record_maintenance": "select public.record_maintenance('{}', 1)",
     "claim_clip": f"select public.claim_clip({CLIP_ID}, 'worker', 60)",
     "claim_delivery": f"select public.claim_delivery({DELIVERY}, 'worker', 60)",
@@ -104,6 +105,7 @@ BY_SERVICE = {
     "release_stalled": "select public.release_stalled()",
     "renew_clip": f"select public.renew_clip({CLIP_ID}, 1, 0.5, 60)",
     "renew_merge": f"select public.renew_merge({VIDEO_ID}, 1, 0.5, 60)",
+    "settle_announcement": f"select public.settle_announcement({UPLOAD}, 'v')",
     "settle_clip": f"select public.settle_clip({CLIP_ID}, 1, 'completed', '{{}}')",
     "settle_delivery":
         f"select public.settle_delivery({DELIVERY}, 1, 'delivered', 200, null, null, 10, null, false)",

@@ -1,14 +1,19 @@
 """What is put into the media bucket reaches the function, and what announces it never stands in the way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from functions.maintenance.handler import handler as maintenance
+from functions.maintenance.lost_work import announce_files
 from infra.local.stack import Stack
 from infra.migrate import INFRA, migrate
+from shared.supabase_access import as_service
 from tests.bucket import Bucket
+from tests.client import in_parallel, run_handler
 from tests.infra.running import until
 from tests.people import User
 from tests.shared.image_files import GPS_LATITUDE, decoded, encoded, exif, gradient
@@ -43,6 +48,35 @@ def queued(database: Database) -> list[tuple[Any, ...]]:
 
 def until_quiet(database: Database) -> None:
     until(lambda: not queued(database))
+
+
+@pytest.fixture
+def unheard(function_environment: pytest.MonkeyPatch, database: Database) -> Iterator[Callable[[], None]]:
+    """What is announced reaches nobody, until this is called."""
+    [(url,)] = database.execute("select url from private.webhook_targets").fetchall()
+
+    def heard() -> None:
+        until_quiet(database)
+        database.execute("update private.webhook_targets set url = %s", (url,))
+
+    until_quiet(database)
+    database.execute("delete from private.object_announcements")  # of other tests
+    database.execute("update private.webhook_targets set url = 'http://127.0.0.1:9/'")
+    yield heard
+    heard()
+
+
+def waiting(database: Database, bucket: Bucket, name: str) -> list[tuple[Any, ...]]:
+    """Return the attempts that were made to announce a file that nothing was heard of."""
+    row = bucket.row(name)
+    assert row
+    query = "select attempts from private.object_announcements where object_id = %s"
+    return database.execute(query, (row["id"],)).fetchall()
+
+
+def let_pass(database: Database, minutes: int) -> None:
+    moved = "update private.object_announcements set first_at = first_at - %(by)s, last_at = last_at - %(by)s"
+    database.execute(moved, {"by": timedelta(minutes=minutes)})
 
 
 def test_an_image_put_straight_into_storage_is_optimised_in_place(bucket: Bucket, database: Database) -> None:
@@ -98,6 +132,70 @@ def test_many_files_of_which_some_are_poisoned_end_as_they_should(bucket: Bucket
     assert all(bucket.get(name).headers["content-type"] == "image/webp" for name in good)
     assert all(bucket.row(name) is None for name in bad)
     assert sorted(status for status, *_ in bucket.uploads()) == ["ready"] * 18 + ["rejected"] * 2
+
+
+def test_a_file_whose_announcement_was_lost_is_verified_all_the_same(
+    unheard: Callable[[], None], bucket: Bucket, database: Database
+) -> None:
+    bad, good = bucket.put("frames/bad.png", b"<script>"), bucket.put("frames/good.png", png())
+    unheard()
+    let_pass(database, 4)
+    run_handler(maintenance, {"only": "messages"})
+    assert waiting(database, bucket, good) == [(1,)]
+    let_pass(database, 2)
+    assert run_handler(maintenance, {"only": "messages"})["storedFiles"] == {"sent": 2, "givenUp": 0}
+    until(lambda: len(bucket.uploads()) == 2)
+    until(lambda: waiting(database, bucket, good) == [])
+    assert bucket.row(bad) is None
+    assert bucket.get(good).headers["content-type"] == "image/webp"
+    let_pass(database, 60)
+    assert announce_files(as_service())["sent"] == 0
+
+
+@pytest.mark.usefixtures("unheard")
+def test_what_is_not_heard_is_announced_less_and_less_often_and_given_up_after_a_day(
+    bucket: Bucket, database: Database
+) -> None:
+    name = bucket.put("frames/one.png", png())
+    sent = 0
+    for _ in range(24 * 12 + 1):
+        let_pass(database, 5)
+        sent += announce_files(as_service())["sent"]
+    assert waiting(database, bucket, name) == [(1 + sent,)]
+    assert 3 <= sent <= 6
+    let_pass(database, 5 * 4**sent)
+    assert announce_files(as_service()) == {"sent": 0, "givenUp": 1}
+    assert waiting(database, bucket, name) == []
+    assert bucket.row(name)
+
+
+@pytest.mark.usefixtures("unheard")
+def test_a_file_that_is_gone_is_forgotten(bucket: Bucket, database: Database) -> None:
+    name = bucket.put("frames/one.png", png())
+    row = bucket.row(name)
+    assert row
+    as_service().remove([name])
+    let_pass(database, 6)
+    assert announce_files(as_service()) == {"sent": 0, "givenUp": 0}
+    assert (
+        database.execute("select from private.object_announcements where object_id = %s", (row["id"],)).fetchall() == []
+    )
+
+
+@pytest.mark.usefixtures("unheard")
+def test_an_answer_for_the_file_before_says_nothing_of_what_replaced_it(bucket: Bucket, database: Database) -> None:
+    first = bucket.row(bucket.put("frames/one.png", png()))
+    name = bucket.put("frames/one.png", b"no image")
+    assert first
+    as_service().rpc("settle_announcement", {"p_object_id": first["id"], "p_version": first["version"]})
+    assert waiting(database, bucket, name) == [(1,)]
+
+
+@pytest.mark.usefixtures("unheard")
+def test_two_runs_at_once_announce_a_file_once(bucket: Bucket, database: Database) -> None:
+    bucket.put("frames/one.png", png())
+    let_pass(database, 6)
+    assert sum(in_parallel(lambda _: announce_files(as_service())["sent"], 4)) == 1
 
 
 def test_the_announcement_has_the_form_of_a_database_webhook(stack: Stack, undone: Database) -> None:

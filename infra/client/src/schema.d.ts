@@ -341,7 +341,7 @@ export interface paths {
          * Verify one stored file
          * @description Return what became of the file; a repeated or late event changes nothing.
          *
-         *     Webhooks are not sent again: after a 503 the file stays as it is.
+         *     What was announced and has not been answered by 200 is announced again, for a day.
          */
         post: operations["storageWebhook"];
         delete?: never;
@@ -1451,6 +1451,8 @@ export interface components {
         };
         /** @description A row of `storage.objects`. */
         StoredObject: {
+            /** Format: uuid */
+            id?: string | null;
             bucketId: string;
             name: string;
             version?: string | null;
