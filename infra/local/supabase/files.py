@@ -29,8 +29,10 @@ class IncomingFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        try:
+            self._file.close()  # writes what is still held back, which a full disk refuses
+        finally:
+            self._path.unlink(missing_ok=True)
 
     def write(self, chunk: bytes) -> None:
         """Appends; raises as soon as the size limit is passed."""
