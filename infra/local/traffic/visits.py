@@ -52,6 +52,7 @@ class Person:
         self._pictures = pictures()
         self._uploads: list[str] = []
         self._sessions: list[Json] = []
+        self._unsure: tuple[str, Json] | None = None
         self._turn = 0
 
     def act(self, mix: dict[str, int] = MIX) -> str:
@@ -66,12 +67,19 @@ class Person:
         return what
 
     def upload(self) -> None:
-        name = self._chance.choice(list(self._pictures))
-        data = base64.b64encode(made_unique(self._pictures[name])).decode()
-        answer = self._ask("POST", "upload_image", {"imageData": data, "frameId": self._chance.randrange(1, 7)})
+        """Upload a new file, or once more the last one where nothing good was heard of it."""
+        name, body = self._unsure or self._new_upload()
+        self._unsure = name, body
+        answer = self._ask("POST", "upload_image", body)
         if answer and answer["success"]:
             self._ledger.uploaded(answer["imageUrl"], name)
             self._uploads.append(answer["imageUrl"])
+            self._unsure = None
+
+    def _new_upload(self) -> tuple[str, Json]:
+        name = self._chance.choice(list(self._pictures))
+        data = base64.b64encode(made_unique(self._pictures[name])).decode()
+        return name, {"imageData": data, "frameId": self._chance.randrange(1, 7)}
 
     def save(self) -> None:
         """Make a new storyboard, or save one of the last ones again."""
@@ -141,9 +149,12 @@ class Person:
         started = time.perf_counter()
         try:
             response = self._http.request(method, f"/api/{function}", json=body, params=query)
-            answer: Json = response.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except httpx.HTTPError as error:
             self._ledger.note(function, type(error).__name__, seconds=time.perf_counter() - started)
             return None
+        try:
+            answer: Json = response.json()
+        except ValueError:  # Lambda itself has answered, in plain text
+            answer = {"requestId": response.headers.get("x-amzn-requestid")}
         self._ledger.note(function, response.status_code, answer, time.perf_counter() - started)
         return {"status": response.status_code, "success": False, **answer}
