@@ -72,7 +72,7 @@ load: $(INSTALLED) $(NPM) ## Let more and more people work at once, and check al
 	@$(RUN) -m infra.local.traffic.load
 
 chaos: $(INSTALLED) $(NPM) ## Let people work while one thing after the other fails beneath them (SECONDS=600)
-	@$(RUN) -m pytest -q tests/chaos/test_traffic_under_faults.py tests/chaos/test_clock_skew.py
+	@$(RUN) -m pytest -q -rs tests/chaos/test_traffic_under_faults.py tests/chaos/test_full_disk.py tests/chaos/test_clock_skew.py
 
 contract: $(INSTALLED) $(NPM) ## Ask the functions all that their OpenAPI document allows, and what it does not (SECONDS=300)
 	@$(RUN) -m infra.local.contract_fuzz

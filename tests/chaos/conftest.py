@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
+from infra.local.contract_fuzz import unlimited
+from infra.local.stack import Stack
 from shared.settings import settings
 from tests.chaos.shaking import ShakenStack
 from tests.conftest import temporary_state
@@ -24,15 +25,14 @@ def shaken(redis_of_its_own: Redis) -> Iterator[ShakenStack]:
         patch.setenv("REDIS_URL", redis_of_its_own.url)
         with temporary_state() as folder:
             with ShakenStack(folder, port=0) as stack:
-                with psycopg.connect(stack.superuser_url, autocommit=True) as connection:
-                    connection.execute("update private.rate_limits set amount = 1000 * amount")
+                unlimited(stack)
                 yield stack
             if stack.upstream:
                 stack.upstream.close()
 
 
 @pytest.fixture
-def service(shaken: ShakenStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def service(shaken: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let event functions run in this process, on the shaken stack."""
     for name, value in shaken.function_environment().items():
         monkeypatch.setenv(name, value)

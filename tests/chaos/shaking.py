@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.faults import Fault, FaultyUpstream
 from tests.running_redis import Redis
 
 Failing = Callable[[], AbstractContextManager[None]]
+UNDERSTOOD = {"200", "202", "409", "502", "503"}  # 502 is what Lambda answers for an environment that has died
 
 
 class ShakenStack(Stack):
@@ -112,7 +114,7 @@ def _workers_killed(stack: Stack, chance: random.Random) -> Iterator[None]:
 class Traffic:
     """People at work, each in a thread, until they are told to stop."""
 
-    def __init__(self, stack: ShakenStack, people: int, seed: int) -> None:
+    def __init__(self, stack: Stack, people: int, seed: int) -> None:
         self.ledger = Ledger()
         self.tokens = [stack.access_token() for _ in range(people)]
         self._stack = stack
@@ -144,6 +146,32 @@ class Traffic:
             except Exception as error:  # a thread's own would be lost
                 self.ledger.wrong.append(repr(error))
                 raise
+
+
+def broken_promises(stack: Stack, traffic: Traffic) -> dict[str, list[Any]]:
+    """Let all that was begun end, and return what does not hold after all, by its kind: nothing, it is hoped."""
+    settle(stack)
+    ledger = traffic.ledger
+    statuses = {one.rpartition(" ")[2] for one in ledger.answers}
+    found = {
+        "read otherwise than saved": ledger.wrong,
+        "lost": traffic.lost(),
+        "stuck": stuck(stack),
+        "orphans": orphans_left(stack),
+        "damaged": damaged(stack),
+        "not in the log": unlogged(stack, ledger),
+        "not understood": sorted(statuses - UNDERSTOOD),
+    }
+    return {kind: these for kind, these in found.items() if these}
+
+
+def told(seed: int, ledger: Ledger, faults: Counter[str]) -> str:
+    """Return in words what went on."""
+    answers = ", ".join(f"{what}: {count}" for what, count in sorted(ledger.answers.items()))
+    return (
+        f"SEED={seed}: {len(ledger.uploads)} uploads, {len(ledger.storyboards)} storyboards and {len(ledger.videos)}"
+        f" videos acknowledged during {faults.total()} faults.\n{answers}"
+    )
 
 
 def settle(stack: Stack, seconds: float = 90) -> None:
@@ -179,7 +207,18 @@ def orphans_left(stack: Stack) -> list[Any]:
         return connection.execute("select name from public.orphaned_files('0 seconds', '', 1000)").fetchall()
 
 
+def damaged(stack: Stack) -> list[Any]:
+    """Return objects of Storage whose file is not there as it was received, and files that were received in part."""
+    objects = Path(stack.folder) / "objects"
+    with psycopg.connect(stack.superuser_url) as connection:
+        rows = connection.execute(
+            "select bucket_id || '/' || name || '/' || version, (metadata ->> 'size')::integer from storage.objects"
+        ).fetchall()
+    stored = {path: (objects / path).stat().st_size if (objects / path).exists() else None for path, _ in rows}
+    return [*dict(rows).items() - stored.items(), *(objects / ".incoming").iterdir()]
+
+
 def unlogged(stack: Stack, ledger: Ledger) -> list[Json]:
     """Return answers of 500 and above whose `requestId` is not in the log, or that have none."""
-    logged = (Path(stack.folder) / "logs" / "gateway.log").read_text(errors="replace")
+    logged = (Path(stack.folder) / "logs" / "functions.jsonl").read_text(errors="replace")
     return [one for one in ledger.failures if not one.get("requestId") or one["requestId"] not in logged]

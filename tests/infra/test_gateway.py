@@ -190,6 +190,14 @@ def test_what_a_function_prints_goes_to_the_log_after_its_name(gateway: RunningG
     assert "[probe] printed by a program\n" in gateway.log
 
 
+def test_what_a_full_disk_keeps_out_of_the_log_fails_no_request(tmp_path: Path) -> None:
+    root = make_task_root(tmp_path)
+    (root / "gateway.log").symlink_to("/dev/full")
+    with running_gateway(root, GATEWAY_LOG="/dev/full") as gateway:
+        for action in ("say", "chatter", "about"):
+            assert gateway.client.get(f"/api/probe/{action}").status_code == 200, action
+
+
 def test_an_exception_is_a_bad_gateway_and_its_reason_stays_in_the_log(gateway: RunningGateway) -> None:
     response = gateway.client.get("/api/probe/fail", headers={"origin": ORIGIN})
     assert (response.status_code, response.text) == (502, "Internal Server Error")

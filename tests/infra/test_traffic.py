@@ -1,13 +1,17 @@
-"""The ledger of the traffic notices what was promised and is not there."""
+"""What people do is noted as it was answered, and the ledger notices what was promised and is not there."""
 
+import json
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from infra.local.traffic.ledger import Ledger, compared, content_of
 from infra.local.traffic.load import knee
-from infra.local.traffic.visits import made_unique, pictures
+from infra.local.traffic.visits import Person, made_unique, pictures
 from shared.images import optimise
+from tests.receivers import Receiver
 
 Frames = list[dict[str, Any]]
 
@@ -62,6 +66,38 @@ def test_a_picture_made_unique_is_another_file_of_the_same_picture() -> None:
         first, second = made_unique(jpeg), made_unique(jpeg)
         assert len({jpeg, first, second}) == 3
         assert len({optimise(one).image.data for one in (jpeg, first, second)}) == 1
+
+
+@pytest.fixture
+def failing() -> Iterator[Receiver]:
+    """What answers as Lambda does for an environment that has died."""
+    receiver = Receiver(502, {"x-amzn-requestid": "an-id"}, b"Internal Server Error")
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def person(failing: Receiver) -> Person:
+    """Somebody who knows of no answers yet."""
+    return Person(f"http://127.0.0.1:{failing.port}", "token", Ledger(), random.Random(1))
+
+
+def test_an_answer_that_is_no_json_counts_by_its_status_and_its_header(person: Person) -> None:
+    person.browse()
+    assert person.ledger.answers == {"history 502": 1}
+    assert person.ledger.failures == [{"function": "history", "status": 502, "requestId": "an-id"}]
+
+
+def test_an_upload_is_repeated_as_it_was_until_it_is_acknowledged(person: Person, failing: Receiver) -> None:
+    person.upload()
+    person.upload()
+    failing.status, failing.answer_body = 200, json.dumps({"success": True, "imageUrl": "a"}).encode()
+    person.upload()
+    person.upload()
+    first, *again, another = [one.json for one in failing.received]
+    assert again == [first, first]
+    assert another["imageData"] != first["imageData"]
+    assert list(person.ledger.uploads) == ["a"]
 
 
 def steps(*per_second: float) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from multiprocessing.connection import Connection
@@ -20,10 +22,15 @@ _forwarding: set[asyncio.Task[None]] = set()  # asyncio itself holds tasks weakl
 
 def log(name: str, *lines: str, **ids: str | None) -> None:
     """Write lines that are about one function, and about an invocation of these `requestId` and `invocationId`."""
-    sys.stderr.write("".join(f"[{name}] {line}\n" for line in lines))
-    sys.stderr.flush()
+    _append(sys.stderr, (f"[{name}] {line}" for line in lines))
     if file := _file():
-        file.write("".join(json.dumps(_record(name, line, ids)) + "\n" for line in lines))
+        _append(file, (json.dumps(_record(name, line, ids)) for line in lines))
+
+
+def _append(file: IO[str], lines: Iterable[str]) -> None:
+    """Write lines, or go without them: a full disk shall cost no request its answer."""
+    with suppress(OSError):
+        file.write("".join(f"{line}\n" for line in lines))
         file.flush()
 
 

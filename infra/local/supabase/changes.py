@@ -81,31 +81,22 @@ class Changes:
         async with self._services.database.probe(caller, "object.copy") as connection:
             await rows.write(connection, row, upsert)
         self._link(source, original["version"], row)
-        try:
+        with self._services.files.removed_on_failure(row.bucket, row.name, row.version):
             async with self._services.database.transaction(SERVICE, "object.copy") as connection:
                 await rows.lock(connection, *target)
                 replaced = await rows.current_version(connection, *target)
                 await rows.write(connection, row, upsert)
                 identifier = await rows.object_id(connection, *target)
-        except BaseException:
-            self._services.files.remove(row.bucket, row.name, row.version)
-            raise
         self._services.files.remove(row.bucket, row.name, replaced)
         return JsonAnswer({"Key": f"{row.bucket}/{row.name}", "Id": identifier})
 
     async def _move(self, source: tuple[str, str], row: ObjectRow) -> None:
-        linked = False
-        try:
+        with self._services.files.removed_on_failure(row.bucket, row.name, row.version):
             async with self._services.database.transaction(SERVICE, "object.move") as connection:
                 await rows.lock(connection, *source)
                 original = await rows.find(connection, *source, "version")
                 self._link(source, original["version"], row)
-                linked = True
                 await rows.move(connection, *source, row)
-        except BaseException:
-            if linked:
-                self._services.files.remove(row.bucket, row.name, row.version)
-            raise
         self._services.files.remove(*source, original["version"])
 
     def _link(self, source: tuple[str, str], version: str | None, row: ObjectRow) -> None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
-from infra.local.supabase.errors import from_database
+from infra.local.supabase.errors import from_database, is_connection_failure
 from infra.local.supabase.pool import Connection, Pool
 from infra.local.supabase.tokens import Caller
 
@@ -38,10 +38,14 @@ class Database:
 
     @asynccontextmanager
     async def _begin(self, caller: Caller, operation: str, rollback: bool) -> AsyncIterator[Connection]:
+        is_done = False
         try:
             async with self._pool.connection() as connection, connection.transaction(force_rollback=rollback):
                 claims = json.dumps(caller.claims, separators=(",", ":"))
                 await connection.execute(_BECOME, (caller.role, claims, f"storage.{operation}"))
                 yield connection
+                is_done = True
         except psycopg.Error as error:
-            raise from_database(error) from error
+            failure = from_database(error)
+            failure.is_undecided = is_done and is_connection_failure(error)
+            raise failure from error

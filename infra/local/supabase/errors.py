@@ -7,8 +7,11 @@ from psycopg import errors as postgres
 class StorageError(Exception):
     """An answer of the storage server other than success.
 
-    `status` is the intended status; `http_status` is what goes over the wire.
+    `status` is the intended status; `http_status` is what goes over the wire. `is_undecided` where the database was
+    asked to commit, and never said whether it has.
     """
+
+    is_undecided = False
 
     def __init__(
         self, status: int, code: str, message: str, *, error: str | None = None, http_status: int = 400
@@ -97,12 +100,12 @@ def from_database(error: psycopg.Error, duplicate_code: str = "KeyAlreadyExists"
             result = StorageError(423, "ResourceLocked", "The resource is locked")
         case postgres.InvalidTextRepresentation():
             result = StorageError(400, "InvalidParameter", message)
-        case _ if _is_connection_failure(error):
+        case _ if is_connection_failure(error):
             message = "The connection to the database timed out"
             result = StorageError(544, "DatabaseTimeout", message, http_status=544)
     return result
 
 
-def _is_connection_failure(error: psycopg.Error) -> bool:
+def is_connection_failure(error: psycopg.Error) -> bool:
     """No connection could be had, it broke, or the server is shutting down or ended the statement."""
     return isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:2] in ("08", "57")

@@ -3,13 +3,15 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from infra.local.supabase.errors import entity_too_large, invalid_key
+from infra.local.supabase.errors import StorageError, entity_too_large, invalid_key
 
 
 class IncomingFile:
@@ -29,8 +31,10 @@ class IncomingFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        try:
+            self._file.close()  # writes what is still held back, which a full disk refuses
+        finally:
+            self._path.unlink(missing_ok=True)
 
     def write(self, chunk: bytes) -> None:
         """Appends; raises as soon as the size limit is passed."""
@@ -85,6 +89,16 @@ class FileStore:
             raise
         except OSError:  # a file system without hard links
             shutil.copyfile(source, target)
+
+    @contextmanager
+    def removed_on_failure(self, bucket: str, name: str, version: str) -> Iterator[None]:
+        """Removes a version again where its row cannot be written; a row that may be there keeps its file."""
+        try:
+            yield
+        except BaseException as error:
+            if not (isinstance(error, StorageError) and error.is_undecided):
+                self.remove(bucket, name, version)
+            raise
 
     def remove(self, bucket: str, name: str, version: str | None) -> None:
         """Removes a version; one that is gone already, or never had a file, is fine."""

@@ -100,15 +100,12 @@ class Uploads:
             body.user_metadata,
         )
         incoming.keep(files.path(target.bucket, target.name, version))
-        try:
+        with files.removed_on_failure(target.bucket, target.name, version):
             async with self._services.database.transaction(SERVICE, target.operation) as connection:
                 await rows.lock(connection, target.bucket, target.name)
                 replaced = await rows.current_version(connection, target.bucket, target.name)
                 await rows.write(connection, row, target.upsert)
                 identifier = await rows.object_id(connection, target.bucket, target.name)
-        except BaseException:
-            files.remove(target.bucket, target.name, version)
-            raise
         files.remove(target.bucket, target.name, replaced)
         return identifier
 

@@ -44,5 +44,8 @@ def stored_hashes(stack: Stack) -> dict[str, str]:
 
 def _image_hash(url: str) -> str:
     """Return the SHA-256 of what an address serves, or what it answers instead."""
-    answer = httpx.get(url, timeout=30)
+    try:
+        answer = httpx.get(url, timeout=30)
+    except httpx.HTTPError as error:  # it ends too early, for instance
+        return repr(error)
     return hashlib.sha256(answer.content).hexdigest() if answer.status_code == httpx.codes.OK else str(answer)

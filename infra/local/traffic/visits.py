@@ -47,11 +47,12 @@ class Person:
 
     def __init__(self, api_url: str, token: str, ledger: Ledger, chance: random.Random) -> None:
         self._http = httpx.Client(base_url=api_url, headers={"Authorization": f"Bearer {token}"}, timeout=35)
-        self._ledger = ledger
+        self.ledger = ledger
         self._chance = chance
         self._pictures = pictures()
         self._uploads: list[str] = []
         self._sessions: list[Json] = []
+        self._unsure: tuple[str, Json] | None = None
         self._turn = 0
 
     def act(self, mix: dict[str, int] = MIX) -> str:
@@ -66,12 +67,19 @@ class Person:
         return what
 
     def upload(self) -> None:
+        """Upload a new file, or once more the last one where nothing good was heard of it."""
+        name, body = self._unsure or self._new_upload()
+        self._unsure = name, body
+        answer = self._ask("POST", "upload_image", body)
+        if answer and answer["success"]:
+            self.ledger.uploaded(answer["imageUrl"], name)
+            self._uploads.append(answer["imageUrl"])
+            self._unsure = None
+
+    def _new_upload(self) -> tuple[str, Json]:
         name = self._chance.choice(list(self._pictures))
         data = base64.b64encode(made_unique(self._pictures[name])).decode()
-        answer = self._ask("POST", "upload_image", {"imageData": data, "frameId": self._chance.randrange(1, 7)})
-        if answer and answer["success"]:
-            self._ledger.uploaded(answer["imageUrl"], name)
-            self._uploads.append(answer["imageUrl"])
+        return name, {"imageData": data, "frameId": self._chance.randrange(1, 7)}
 
     def save(self) -> None:
         """Make a new storyboard, or save one of the last ones again."""
@@ -89,7 +97,7 @@ class Person:
             for number in range(1, count + 1)
         ]
         content = content_of(frames)
-        self._ledger.saving(session_id, content)
+        self.ledger.saving(session_id, content)
         answer = self._ask(
             "POST",
             "save_frames",
@@ -106,23 +114,23 @@ class Person:
         if answer is None:
             return
         if answer["success"]:
-            self._ledger.saved(session_id, content, answer["version"])
+            self.ledger.saved(session_id, content, answer["version"])
             if not again:
                 self._sessions.append({"sessionId": session_id})
         elif answer["status"] < 500:
-            self._ledger.refused(session_id, content)
+            self.ledger.refused(session_id, content)
 
     def read(self) -> None:
         """Read a storyboard, which must be what was saved last, or a save whose answer got lost."""
         session_id = self._chance.choice(self._sessions)["sessionId"]
-        held = self._ledger.storyboards[session_id]
+        held = self.ledger.storyboards[session_id]
         allowed = list(held.may_hold)
         answer = self._ask("GET", "get_frames", sessionId=session_id)
         if answer is None or not answer["success"]:
             if answer and answer["status"] < 500 and answer["status"] != 429:
-                self._ledger.wrong.append(f"{session_id}: {answer['code']}")
+                self.ledger.wrong.append(f"{session_id}: {answer['code']}")
         elif content_of(answer["frames"]) not in allowed:
-            self._ledger.wrong.append(f"{session_id} is not what its owner saved")
+            self.ledger.wrong.append(f"{session_id} is not what its owner saved")
 
     def browse(self) -> None:
         self._ask("GET", "history", limit=20)
@@ -134,16 +142,19 @@ class Person:
         wanted = {"sessionId": self._chance.choice(self._sessions)["sessionId"], **SMALL_VIDEO}
         answer = self._ask("POST", "generate_video", wanted)
         if answer and answer["success"]:
-            self._ledger.videos.append(answer["videoId"])
+            self.ledger.videos.append(answer["videoId"])
 
     def _ask(self, method: str, function: str, body: Json | None = None, **query: Any) -> Json | None:
         """Return the answer's JSON, or None where none came."""
         started = time.perf_counter()
         try:
             response = self._http.request(method, f"/api/{function}", json=body, params=query)
-            answer: Json = response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            self._ledger.note(function, type(error).__name__, seconds=time.perf_counter() - started)
+        except httpx.HTTPError as error:
+            self.ledger.note(function, type(error).__name__, seconds=time.perf_counter() - started)
             return None
-        self._ledger.note(function, response.status_code, answer, time.perf_counter() - started)
+        try:
+            answer: Json = response.json()
+        except ValueError:  # Lambda itself has answered, in plain text
+            answer = {"requestId": response.headers.get("x-amzn-requestid")}
+        self.ledger.note(function, response.status_code, answer, time.perf_counter() - started)
         return {"status": response.status_code, "success": False, **answer}

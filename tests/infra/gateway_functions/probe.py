@@ -113,6 +113,13 @@ def say(_event: Mapping[str, Any], _context: Any) -> Any:
     subprocess.run(["sh", "-c", "echo printed by a program >&2"], check=True)
 
 
+def chatter(_event: Mapping[str, Any], _context: Any) -> Any:
+    """Prints more than pipes and buffers hold."""
+    for _ in range(1000):
+        print("x" * 1000)
+
+
 ACTIONS: dict[str, Callable[[Mapping[str, Any], Any], Any]] = {
-    action.__name__: action for action in (echo, give, fill, meet, about, fail, die, hang, touch, unserialisable, say)
+    action.__name__: action
+    for action in (echo, give, fill, meet, about, fail, die, hang, touch, unserialisable, say, chatter)
 }
