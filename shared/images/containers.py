@@ -246,4 +246,5 @@ def _decoding_bytes(pictures: Sequence[FrameSize]) -> int:
     """Return what decoding holds at once; tiles count together, and a picture without colour is transparency."""
     coloured = [one for one in pictures if one.samples_per_pixel > 1] or pictures
     pixels = sum(one.width * one.height for one in coloured)
-    return sum(one.plane_bytes for one in pictures) + pixels * (7 if len(coloured) == len(pictures) else 8)
+    quarters = 28 if len(coloured) == len(pictures) else 33  # of a byte for each pixel, made of the planes
+    return sum(one.plane_bytes for one in pictures) + pixels * quarters // 4
