@@ -4,20 +4,19 @@
 The sub-clients of `supabase` are used directly: importing all of it costs more than the rest of a cold start.
 """
 
-import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 from postgrest import SyncPostgrestClient
 
 from shared.errors import AppError
+from shared.media_urls import public_url
 from shared.observability import Part
 from shared.settings import MEDIA_BUCKET, settings
 from shared.upstream import AlreadyStoredError, NotStoredError, http, translated
@@ -26,13 +25,11 @@ if TYPE_CHECKING:
     from storage3._sync.file_api import SyncBucketProxy
 
 _IMMUTABLE: Final = "31536000, immutable"  # Storage puts `max-age=` before it
-_PATH: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,499}")  # of what is stored here; needs no escapes
 _MOST_REMOVED: Final = 1000
 _SHOWN_OF_CLIPS: Final = (
     "clip_number,frame_number,status,start_seconds,duration_seconds,video_path,provider,attempts,progress,error"
 )
 _CHUNK_BYTES: Final = 1024 * 1024
-_OBJECT_URLS: Final = ("public", "sign", "authenticated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,16 +224,6 @@ def tell(token: str, function: str, body: bytes, trace: Callable[[str, object], 
         http.post(url, content=body, headers=headers, extensions={"trace": trace}).raise_for_status()
 
 
-def url_epoch() -> tuple[str, int]:
-    """Return what an answer's URLs hang on besides their paths: to be part of its ETag.
-
-    In a private bucket it changes twice in a URL's life, so that no 304 leaves a client with expired ones.
-    """
-    chosen = settings()
-    step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
-    return chosen.supabase_url, step
-
-
 def as_caller(token: str) -> Access:
     """Return access with the caller's own JWT."""
     return Access(settings().anon_key, token)
@@ -258,38 +245,6 @@ def _check(response: httpx.Response) -> None:
         response.read()
         answer = response.json()
         raise StorageApiError(answer["message"], answer["error"], answer["statusCode"])
-
-
-def public_url(path: str) -> str:
-    """Return the address of an object of the public media bucket."""
-    return f"{settings().supabase_url}/storage/v1/object/public/{MEDIA_BUCKET}/{path}"
-
-
-def stored_url(path: str) -> str:
-    """Return what the database keeps of an object: its public URL, in a private bucket its path."""
-    return public_url(path) if settings().bucket_access == "public" else path
-
-
-def media_path(url: str) -> str | None:
-    """Return the object's path in the media bucket, for a public or signed URL of it or the path itself, else None."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    if not parts.scheme and not parts.netloc:
-        return _plain_path(url)
-    base = urlsplit(settings().supabase_url)
-    if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
-        return None
-    for kind in _OBJECT_URLS:
-        prefix = f"{base.path}/storage/v1/object/{kind}/{MEDIA_BUCKET}/"
-        if parts.path.startswith(prefix):
-            return _plain_path(parts.path.removeprefix(prefix))
-    return None
-
-
-def _plain_path(path: str) -> str | None:
-    return path if _PATH.fullmatch(path) else None
 
 
 def fetch_jwks() -> dict[str, Any]:

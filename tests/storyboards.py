@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from shared.supabase_access import public_url
+from shared.media_urls import public_url
 from tests.shared.image_files import encoded, gradient
 
 JsonObject = dict[str, Any]

@@ -22,8 +22,9 @@ from functions.deliver_webhook import handler as module
 from functions.maintenance.handler import handler as maintenance
 from infra.local.stack import Stack
 from shared.deliveries import announce_pending
+from shared.media_urls import media_path
 from shared.settings import settings
-from shared.supabase_access import as_service, media_path
+from shared.supabase_access import as_service
 from tests.client import Context, run_handler
 from tests.faults import FaultyUpstream
 from tests.functions.test_create_upload import ask, file
