@@ -24,11 +24,6 @@ def session(alice: User) -> JsonObject:
     return stored_storyboard(alice, 3, 3)
 
 
-@pytest.fixture
-def job(alice: User, queues: Queues, database: Database, session: JsonObject) -> Job:
-    return Job(alice, queues, database, session["sessionId"])
-
-
 def test_all_of_the_contract_is_answered(alice: User, job: Job, session: JsonObject) -> None:
     found = job.shown
     assert found["success"] is True
