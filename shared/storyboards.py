@@ -9,9 +9,10 @@ from typing import Any, Final
 from shared import cache
 from shared.errors import AppError
 from shared.identity import Caller
+from shared.media_urls import media_path, stored_url, url_epoch
 from shared.models import Frame, FramesPage, SavedStoryboard, Session, StoryboardInput
 from shared.paging import cursor_behind, key_behind
-from shared.supabase_access import Access, media_path, stored_url, url_epoch
+from shared.supabase_access import Access
 
 Row = dict[str, Any]
 

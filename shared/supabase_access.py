@@ -4,35 +4,32 @@
 The sub-clients of `supabase` are used directly: importing all of it costs more than the rest of a cold start.
 """
 
-import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 from postgrest import SyncPostgrestClient
 
 from shared.errors import AppError
+from shared.media_urls import public_url
 from shared.observability import Part
 from shared.settings import MEDIA_BUCKET, settings
-from shared.upstream import AlreadyStoredError, NotStoredError, http, translated
+from shared.upstream import AlreadyStoredError, NotStoredError, Whose, http, translated
 
 if TYPE_CHECKING:
     from storage3._sync.file_api import SyncBucketProxy
 
 _IMMUTABLE: Final = "31536000, immutable"  # Storage puts `max-age=` before it
-_PATH: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_./-]{0,499}")  # of what is stored here; needs no escapes
 _MOST_REMOVED: Final = 1000
 _SHOWN_OF_CLIPS: Final = (
     "clip_number,frame_number,status,start_seconds,duration_seconds,video_path,provider,attempts,progress,error"
 )
 _CHUNK_BYTES: Final = 1024 * 1024
-_OBJECT_URLS: Final = ("public", "sign", "authenticated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +43,11 @@ class Urls:
 class Access:
     """Postgres and Storage as one caller sees them, or as the service."""
 
-    def __init__(self, api_key: str, token: str) -> None:
+    def __init__(self, api_key: str, token: str, whose: Whose) -> None:
         # New-style keys are no JWTs: they go as `apikey` only.
         headers = {"apikey": api_key} | ({} if token.startswith("sb_") else {"Authorization": f"Bearer {token}"})
         self._headers = headers
+        self._whose: Whose = whose
         base = f"{settings().supabase_url}/rest/v1"
         self._rest = SyncPostgrestClient(base, headers=headers, http_client=http, retry_enabled=False)
 
@@ -62,12 +60,12 @@ class Access:
 
     def rpc(self, function: str, parameters: Mapping[str, object], part: Part | None = "db") -> Any:
         """Call a database function and return what it returns, as JSON values; timed as a part of the invocation."""
-        with translated("database", part):
+        with translated("database", part, self._whose):
             return self._rest.rpc(function, cast(dict[str, str], dict(parameters))).execute().data
 
     def session(self, session_id: str) -> dict[str, Any] | None:
         """Return the row of a session, with `caller_role` and `frames_stamp`, which changes whenever its frames do."""
-        with translated("database", "db"):
+        with translated("database", "db", self._whose):
             asked = self._rest.from_("video_sessions").select("*,caller_role,frames_stamp")
             rows = asked.eq("session_id", session_id).execute().data
         return cast(dict[str, Any], rows[0]) if rows else None
@@ -79,7 +77,7 @@ class Access:
         number of its last frame; and `caller_role`; and `frames_stamp` where it is asked for. One round trip.
         """
         columns = "*,caller_role,frames_stamp" if stamped else "*,caller_role"
-        with translated("database", "db"):
+        with translated("database", "db", self._whose):
             rows = (
                 self._rest.from_("video_sessions")
                 .select(f"{columns},frames:video_frames(*),last:video_frames(frame_number)")
@@ -96,20 +94,20 @@ class Access:
 
     def newest_video(self, session_id: str) -> dict[str, Any] | None:
         """Return the row of the last completed video of a session."""
-        with translated("database", "db"):
+        with translated("database", "db", self._whose):
             asked = self._rest.from_("final_videos").select("*").eq("session_id", session_id).eq("status", "completed")
             rows = asked.order("id", desc=True).limit(1).execute().data
         return cast(dict[str, Any], rows[0]) if rows else None
 
     def upload(self, upload_id: str) -> dict[str, Any] | None:
         """Return the row of an upload."""
-        with translated("database", "db"):
+        with translated("database", "db", self._whose):
             rows = self._rest.from_("uploads").select("*").eq("id", upload_id).execute().data
         return cast(dict[str, Any], rows[0]) if rows else None
 
     def video(self, video_id: str) -> dict[str, Any] | None:
         """Return the row of a video, with `clips`: what is to be shown of them, in their order. One round trip."""
-        with translated("database", "db"):
+        with translated("database", "db", self._whose):
             rows = (
                 self._rest.from_("final_videos")
                 .select(f"*,clips:video_clips({_SHOWN_OF_CLIPS})")
@@ -126,7 +124,7 @@ class Access:
         if facts is not None:
             options["metadata"] = dict(facts)
         try:
-            with translated("storage", "storage"):
+            with translated("storage", "storage", self._whose):
                 self._files.upload(path, data, options)  # type: ignore[arg-type]  # its type lacks `metadata`
         except AlreadyStoredError:
             return False
@@ -142,7 +140,7 @@ class Access:
             "cache-control": f"max-age={_IMMUTABLE}",
         }
         try:
-            with translated("storage", "storage"):
+            with translated("storage", "storage", self._whose):
                 _check(http.post(url, content=chunks, headers=headers))
         except AlreadyStoredError:
             return False
@@ -162,7 +160,7 @@ class Access:
     def replace(self, path: str, data: bytes, mime_type: str, facts: Mapping[str, object]) -> None:
         """Put other bytes in the place of an object."""
         options: dict[str, Any] = {"content-type": mime_type, "cache-control": "3600", "metadata": dict(facts)}
-        with translated("storage", "storage"):
+        with translated("storage", "storage", self._whose):
             self._files.update(path, data, options)  # type: ignore[arg-type]  # its type lacks `metadata`
 
     def chunks(self, path: str, version: str | None) -> Iterator[bytes]:
@@ -171,7 +169,7 @@ class Access:
         # Caches in between may hold an older version for a while; a parameter of its own leads past them.
         request = http.build_request("GET", url, headers=self._headers, params={"cacheNonce": version or ""})
         try:
-            with translated("storage", "storage"):
+            with translated("storage", "storage", self._whose):
                 response = http.send(request, stream=True)
                 try:
                     _check(response)
@@ -184,7 +182,7 @@ class Access:
     def version(self, path: str) -> str | None:
         """Return the version of an object, which changes whenever its bytes do; None where there is none."""
         try:
-            with translated("storage", "storage"):
+            with translated("storage", "storage", self._whose):
                 return str(self._files.info(path)["version"])
         except NotStoredError:
             return None
@@ -193,7 +191,7 @@ class Access:
         """Remove objects, 1,000 at a time, and return how many there were."""
         removed = 0
         for start in range(0, len(paths), _MOST_REMOVED):
-            with translated("storage", "storage"):
+            with translated("storage", "storage", self._whose):
                 removed += len(self._files.remove(list(paths[start : start + _MOST_REMOVED])))
         return removed
 
@@ -208,7 +206,7 @@ class Access:
         if not paths:
             return Urls({})
         expiry = datetime.now(UTC) + timedelta(seconds=chosen.signed_url_seconds)
-        with translated("storage", "storage"):
+        with translated("storage", "storage", self._whose):
             signed = self._files.create_signed_urls(list(paths), chosen.signed_url_seconds)
         base = f"{chosen.supabase_url}/storage/v1/object/sign/"
         found = {
@@ -227,19 +225,9 @@ def tell(token: str, function: str, body: bytes, trace: Callable[[str, object], 
         http.post(url, content=body, headers=headers, extensions={"trace": trace}).raise_for_status()
 
 
-def url_epoch() -> tuple[str, int]:
-    """Return what an answer's URLs hang on besides their paths: to be part of its ETag.
-
-    In a private bucket it changes twice in a URL's life, so that no 304 leaves a client with expired ones.
-    """
-    chosen = settings()
-    step = int(time.time() / (chosen.signed_url_seconds / 2)) if chosen.bucket_access == "private" else 0
-    return chosen.supabase_url, step
-
-
-def as_caller(token: str) -> Access:
-    """Return access with the caller's own JWT."""
-    return Access(settings().anon_key, token)
+def as_caller(token: str, whose: Whose = "callers") -> Access:
+    """Return access with the caller's own JWT, or with one that was signed here for the caller."""
+    return Access(settings().anon_key, token, whose)
 
 
 def as_service() -> Access:
@@ -247,7 +235,7 @@ def as_service() -> Access:
     key = settings().service_key
     if not key:
         raise AppError("not_configured", "SUPABASE_SERVICE_KEY is not set.")
-    return Access(key, key)
+    return Access(key, key, "ours")
 
 
 def _check(response: httpx.Response) -> None:
@@ -258,38 +246,6 @@ def _check(response: httpx.Response) -> None:
         response.read()
         answer = response.json()
         raise StorageApiError(answer["message"], answer["error"], answer["statusCode"])
-
-
-def public_url(path: str) -> str:
-    """Return the address of an object of the public media bucket."""
-    return f"{settings().supabase_url}/storage/v1/object/public/{MEDIA_BUCKET}/{path}"
-
-
-def stored_url(path: str) -> str:
-    """Return what the database keeps of an object: its public URL, in a private bucket its path."""
-    return public_url(path) if settings().bucket_access == "public" else path
-
-
-def media_path(url: str) -> str | None:
-    """Return the object's path in the media bucket, for a public or signed URL of it or the path itself, else None."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    if not parts.scheme and not parts.netloc:
-        return _plain_path(url)
-    base = urlsplit(settings().supabase_url)
-    if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
-        return None
-    for kind in _OBJECT_URLS:
-        prefix = f"{base.path}/storage/v1/object/{kind}/{MEDIA_BUCKET}/"
-        if parts.path.startswith(prefix):
-            return _plain_path(parts.path.removeprefix(prefix))
-    return None
-
-
-def _plain_path(path: str) -> str | None:
-    return path if _PATH.fullmatch(path) else None
 
 
 def fetch_jwks() -> dict[str, Any]:

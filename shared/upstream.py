@@ -26,8 +26,14 @@ _CONNECT_SECONDS: Final = 2.0
 _DATABASE_CODE: Final = re.compile(r"[0-9A-Z]{5}|PGRST\d{1,3}")
 _STORAGE_CODE: Final = re.compile(r"[A-Za-z]{3,40}")
 _STATUS: Final = re.compile(r"\d{3}")
+_STORAGE_REFUSES_TOKEN: Final = re.compile("claim timestamp check failed|signature verification failed")
+# Older servers of PostgREST name their exception, `JWTIssuedAtFuture` for instance.
+_UNTIMELY: Final = re.compile("expired|not ?yet ?valid|issued ?at ?future|claim timestamp", re.IGNORECASE)
+_WRONG: Final = {"clock": "The clock of this service is wrong.", "key": "This service's signing key is not trusted."}
 
 Service = Literal["database", "storage", "auth", "queue"]
+Whose = Literal["callers", "ours"]
+"""By whose token a call goes: one that the caller sent, or one that was signed here or is in the settings."""
 
 
 class _DeadlineTransport(httpx.HTTPTransport):
@@ -96,13 +102,16 @@ class NotStoredError(Exception):
 
 
 @contextmanager
-def translated(service: Service, part: Part | None) -> Iterator[None]:
-    """Time a call as a part of the invocation, and turn what a client of Supabase raises into an `AppError`."""
+def translated(service: Service, part: Part | None, whose: Whose = "ours") -> Iterator[None]:
+    """Time a call as a part of the invocation, and turn what a client of Supabase raises into an `AppError`.
+
+    A token that is refused is the caller's fault only where it is the caller's own.
+    """
     try:
         with timed(part) if part else nullcontext():
             yield
     except APIError as error:
-        raise _database_error(error) from error
+        raise _database_error(error, whose) from error
     except (httpx.HTTPError, json.JSONDecodeError, KeyError, ValidationError) as error:
         # All but the first: what answered was not Supabase, but a proxy's error page for instance.
         log("upstream_failed", service=service, error=error)
@@ -112,11 +121,11 @@ def translated(service: Service, part: Part | None) -> Iterator[None]:
             from storage3.exceptions import StorageApiError  # noqa: PLC0415  # there already, if it was raised
 
             if isinstance(error, StorageApiError):
-                raise _storage_error(error) from error
+                raise _storage_error(error, whose) from error
         raise
 
 
-def _database_error(error: APIError) -> AppError:
+def _database_error(error: APIError, whose: Whose) -> AppError:
     code = error.code or ""
     message = error.message or ""
     if code.startswith("PT") and message in PROBLEMS:
@@ -125,7 +134,7 @@ def _database_error(error: APIError) -> AppError:
         return AppError(message, retry_after=wait if isinstance(wait, int) else None, extra=details)
     if code in ("PGRST301", "PGRST303"):
         # Newer servers tell an expired token from a bad one; older ones say it in words.
-        return AppError("token_expired" if "expired" in message else "invalid_token")
+        return _refused_token("database", whose, message, error)
     if code == "42501":
         return AppError("forbidden")
     log("database_refused", code=_plain(_DATABASE_CODE, code), error=error)
@@ -145,14 +154,22 @@ def _details(error: APIError) -> dict[str, object]:
     return details if isinstance(details, dict) else {}
 
 
-def _storage_error(error: "StorageApiError") -> Exception:
+def _storage_error(error: "StorageApiError", whose: Whose) -> Exception:
     if str(error.status) == "409":
         return AlreadyStoredError()
     if str(error.status) == "404" and "Bucket" not in error.message:
         return NotStoredError()
-    if "exp" in error.message and "claim timestamp" in error.message:
-        return AppError("token_expired")
+    if _STORAGE_REFUSES_TOKEN.search(error.message):
+        return _refused_token("storage", whose, error.message, error)
     if str(error.status) == "403":
         return AppError("forbidden")
     log("storage_refused", code=_plain(_STORAGE_CODE, error.code), status=_plain(_STATUS, error.status), error=error)
     return AppError("storage_unavailable")
+
+
+def _refused_token(service: Service, whose: Whose, message: str, error: Exception) -> AppError:
+    if whose == "callers":
+        return AppError("token_expired" if "expired" in message or '"exp"' in message else "invalid_token")
+    cause = "clock" if _UNTIMELY.search(message) else "key"
+    log("own_token_refused", service=service, cause=cause, error=error)
+    return AppError("not_configured", f"A token that was signed here is refused. {_WRONG[cause]}")

@@ -13,7 +13,7 @@ import pytest
 
 from infra.local.stack import Stack
 from shared import shares
-from shared.supabase_access import stored_url
+from shared.media_urls import stored_url
 from tests.client import Answer, JsonObject, event, invoke
 from tests.people import User
 from tests.storyboards import storyboard

@@ -3,7 +3,9 @@
 import uuid
 from typing import Any
 
-from shared.supabase_access import public_url
+import psycopg
+
+from shared.media_urls import public_url
 from tests.shared.image_files import encoded, gradient
 
 JsonObject = dict[str, Any]
@@ -49,3 +51,10 @@ def with_frames(frames: list[JsonObject], **more: object) -> JsonObject:
 def png(width: int = 96, height: int = 64) -> bytes:
     """Return a small picture."""
     return encoded(gradient(width, height), "PNG")
+
+
+def stored_frames(database: psycopg.Connection[Any], session_id: str) -> list[tuple[int, str]]:
+    """Return the numbers and descriptions of a session's frames, as they are stored."""
+    return database.execute(
+        "select frame_number, description from public.video_frames where session_id = %s order by 1", (session_id,)
+    ).fetchall()

@@ -25,6 +25,7 @@ FLOORS = [
         "timeline",
         "pricing",
         "media_formats",
+        "media_urls",
         "signatures",
         "workspace",
     },

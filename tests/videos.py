@@ -263,3 +263,9 @@ def spoil(stack: Stack, name: str) -> None:
     """Overwrite the beginning of an object of the media bucket, past Storage."""
     [stored] = (stack.folder / "objects" / "videomaker" / name).iterdir()
     stored.write_bytes(bytes(1000) + stored.read_bytes()[1000:])
+
+
+def clip_files(database: Database, user: User) -> set[str]:
+    """Return the names of a user's stored clips."""
+    query = "select name from storage.objects where name like %s"
+    return {name for (name,) in database.execute(query, (f"{user.subject}/clips/%",)).fetchall()}

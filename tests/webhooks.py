@@ -5,16 +5,22 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
+import httpx
 import psycopg
 import pytest
+from standardwebhooks import Webhook
 
 from functions.deliver_webhook.handler import handler as deliver_handler
+from infra.local.stack import Stack
 from shared.settings import settings
-from tests.client import Answer, Context, run_handler
+from shared.supabase_access import as_service
+from tests.client import Answer, Client, Context, run_handler
 from tests.people import User
+from tests.receivers import Received
 
 Database = psycopg.Connection[Any]
 HOOK = "https://receiver.example/hook"
@@ -158,3 +164,37 @@ def eventually(reached: Any, seconds: float = 100) -> None:
     while not reached():
         assert time.monotonic() < deadline, "not reached in time"
         time.sleep(0.2)
+
+
+def read(user: Client, **query: Any) -> Answer:
+    """Ask for endpoints, or for deliveries."""
+    return user.get("webhooks", **query)
+
+
+def rest(stack: Stack, user: User, method: str, path: str, **more: Any) -> httpx.Response:
+    """Ask the database itself, past the functions."""
+    headers = {"apikey": stack.info["anonKey"], "Authorization": f"Bearer {user.token}", **more.pop("headers", {})}
+    url = f"{stack.info['supabaseUrl']}/rest/v1/{path}"
+    return httpx.request(method, url, headers=headers, timeout=60, **more)
+
+
+def at_once(stack: Stack, user: User, function: str, bodies: list[dict[str, Any]]) -> list[httpx.Response]:
+    """Call a database function as this user, eight times at the same moment."""
+    with ThreadPoolExecutor(8) as together:
+        return list(together.map(lambda body: rest(stack, user, "POST", f"rpc/{function}", json=body), bodies))
+
+
+def pending(database: Database, user: User) -> str:
+    """Return the delivery that the user's last event became."""
+    return str(outbox(database, user)[-1]["delivery_id"])
+
+
+def verified(secret: str, request: Received) -> Any:
+    """Return the event, once its signature is verified as receivers do."""
+    return Webhook(secret).verify(request.body, request.headers)
+
+
+def claim(delivery_id: str, worker: str) -> Any:
+    """Take a delivery as a worker that is at it for a minute."""
+    given = {"p_delivery_id": delivery_id, "p_worker": worker, "p_lease_seconds": 60}
+    return as_service().rpc("claim_delivery", given)

@@ -11,7 +11,16 @@ from typing import Final, NamedTuple
 
 from functions.analytics.charts import Chart, Format, Series, ranks
 from functions.analytics.figures import Usage
-from functions.analytics.words import bytes_of, count, dollars, milliseconds, seconds, shown_range, whole_seconds
+from functions.analytics.words import (
+    axis_dollars,
+    bytes_of,
+    count,
+    dollars,
+    milliseconds,
+    seconds,
+    shown_range,
+    whole_seconds,
+)
 
 _FOLDER: Final = Path(__file__).parent
 _TEMPLATES: Final = {path.stem: Template(path.read_text(encoding="utf-8").strip()) for path in _FOLDER.glob("*.html")}
@@ -104,7 +113,7 @@ def _plots(found: Usage) -> list[Plot]:
     daily = days[0].budget if days else None
     biggest = max((day.cost.total for day in days), default=0)
     return [
-        Plot("cost", "Cost per day", f"{dollars(sums.cost.total)}, {_against(daily)}", dollars, costs,
+        Plot("cost", "Cost per day", f"{dollars(sums.cost.total)}, {_against(daily)}", axis_dollars, costs,
              limit=daily if daily is not None and daily < 4 * biggest else None),
         Plot("requests", "Requests",
              f"{count(sums.requests - sums.failures)} answered, {count(sums.failures)} failed", count,

@@ -43,7 +43,14 @@ def dollars(value: float) -> str:
     """Return US dollars, to the cent or finer where it is less than one."""
     if value == 0 or value >= 0.1:
         return f"${value:,.2f}"
-    return f"${value:.2g}" if value >= 0.001 else f"${value:.1g}".replace("e-0", "e-")
+    if value < 1e-6:
+        return "under $0.000001"
+    return f"${value:.2g}" if value >= 0.0001 else f"${value:.6f}".rstrip("0")
+
+
+def axis_dollars(value: float) -> str:
+    """Return US dollars for an axis, short whatever it is: $4e-5."""
+    return dollars(value) if value == 0 or value >= 0.001 else f"${value:.1g}".replace("e-0", "e-")
 
 
 def shown_range(first: date, last: date) -> str:

@@ -12,12 +12,13 @@ from functions.batch.planning import Batch, BatchItem, Planner
 from shared.errors import AppError
 from shared.identity import Credentials, RequestCredentials
 from shared.jobs import send_due
+from shared.media_urls import media_path
 from shared.models import FieldError, Model, Success
 from shared.paging import cursor_behind, key_behind
 from shared.problems import PROBLEMS
 from shared.rate_limits import Work
 from shared.renderings import VideoOptions
-from shared.supabase_access import Access, media_path
+from shared.supabase_access import Access
 from shared.web import checked_idempotency_key, create_app, json_answer, request_hash
 
 app = create_app("batch", "Many sessions at once, one budget, per-item results")

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from shared.deliveries import announce
 from shared.jobs import Message, TryAgainError, consume
+from shared.media_urls import media_path
 from shared.observability import log, observed, remaining_seconds, work_for
 from shared.outbound import OutboundError, post
-from shared.supabase_access import Access, as_service, media_path
+from shared.supabase_access import Access, as_service
 
 LEASE_SECONDS = 60  # longer than this function may run, and shorter than the queue's visibility timeout
 ATTEMPT_SECONDS = 15.0

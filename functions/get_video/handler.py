@@ -14,9 +14,10 @@ from pydantic import Field
 from shared.errors import AppError
 from shared.identity import RequestCredentials
 from shared.jobs import send_due
+from shared.media_urls import media_path, url_epoch
 from shared.models import Model, Success, UserId
 from shared.pricing import elapsing, merging, rendering
-from shared.supabase_access import Access, media_path, url_epoch
+from shared.supabase_access import Access
 from shared.web import create_app, etag_matches, json_answer
 
 app = create_app("get_video", "How far a video is, and what became of it")

@@ -13,9 +13,10 @@ from fastapi.responses import RedirectResponse
 
 from shared.errors import AppError
 from shared.identity import Caller
+from shared.media_urls import media_path
 from shared.models import MAX_FRAMES, Frame
 from shared.storyboards import session_of
-from shared.supabase_access import Access, media_path
+from shared.supabase_access import Access
 
 # A function URL answers 6 MB at most, and Base64 takes a third more. What is larger is fetched from the media bucket.
 LARGEST_BODY: Final = 4_000_000

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from shared import cache
 from shared.identity import Caller
+from shared.media_urls import media_path, url_epoch
 from shared.models import Model, Session, Success
 from shared.paging import Key, cursor_behind
 from shared.storyboards import session_of
-from shared.supabase_access import Access, media_path, url_epoch
+from shared.supabase_access import Access
 
 Row = dict[str, Any]
 

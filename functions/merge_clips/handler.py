@@ -12,10 +12,11 @@ from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.jobs import Message, TryAgainError, consume
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
+from shared.media_urls import stored_url
 from shared.observability import log, measure, observed, severity, work_for
 from shared.pricing import worker_dollars
 from shared.renderings import release_next
-from shared.supabase_access import Access, as_service, stored_url
+from shared.supabase_access import Access, as_service
 from shared.video.captions import Cue, webvtt
 from shared.video.joining import join
 from shared.video.posters import POSTER_TYPE, PREVIEW_TYPE, poster, preview

@@ -10,10 +10,11 @@ from shared.deliveries import announce_pending
 from shared.errors import AppError
 from shared.jobs import Message, TryAgainError, consume, send
 from shared.leases import LEASE_SECONDS, Lease, LeaseLostError, cause, held, is_final
+from shared.media_urls import stored_url
 from shared.observability import log, measure, observed, remaining_seconds, severity, work_for
 from shared.pricing import worker_dollars
 from shared.renderings import blaming, clip_of, look_of, release_next
-from shared.supabase_access import Access, as_service, stored_url
+from shared.supabase_access import Access, as_service
 from shared.timeline import Predecessor
 from shared.video.captions import overlay
 from shared.video.clips import render_clip

@@ -7,8 +7,8 @@ from mangum import Mangum
 from pydantic import Field, StringConstraints, model_validator
 
 from shared.identity import RequestCredentials
+from shared.media_urls import media_path
 from shared.models import MAX_FRAMES, FrameId, Model, SessionId, Success, Text, UserId
-from shared.supabase_access import media_path
 from shared.web import create_app
 
 app = create_app("save_clips", "Register clips that were made elsewhere")

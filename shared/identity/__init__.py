@@ -54,7 +54,7 @@ class Caller:
 
     def access(self) -> Access:
         """Return Postgres and Storage as this caller sees them."""
-        return supabase_access.as_caller(self.token)
+        return supabase_access.as_caller(self.token, "ours" if self.is_guest or self.key else "callers")
 
 
 class Credentials:
@@ -139,7 +139,7 @@ def share_visitor(token_hash: str) -> Access:
     """Return access for whoever opened the share link of this hash: to nothing but what the link shows."""
     token = signed_token({"provider": "share", "share": token_hash})
     usage.attribute(lambda: token)
-    return supabase_access.as_caller(token)
+    return supabase_access.as_caller(token, "ours")
 
 
 def nobody() -> str:

@@ -90,7 +90,7 @@ def _kept(prefix: str, hashed: str) -> ApiKey:
 
 def _looked_up(prefix: str, hashed: str) -> dict[str, Any]:
     token = signed_token({"provider": "api_key", "key": prefix, "hash": hashed})
-    row: dict[str, Any] = supabase_access.as_caller(token).rpc("find_api_key", {}, part=None)
+    row: dict[str, Any] = supabase_access.as_caller(token, "ours").rpc("find_api_key", {}, part=None)
     return row
 
 

@@ -17,6 +17,7 @@ FIELDS: Final = frozenset(
         "status",
         "statusCode",
         "service",
+        "cause",
         # Messages
         "receiveCount",
         "attempt",

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
+import psycopg
 import pytest
 from playwright.sync_api import Request, expect
 
 from infra.local.stack import Stack
 from tests.browser.playground import Playground, photos
 from tests.browser.tab import Tab
-from tests.client import JsonObject
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("built_playground")]
 
@@ -203,7 +204,28 @@ def test_a_template_gives_words_and_looks(open_playground: Callable[..., Playgro
     shown.expect_clean()
 
 
-def test_usage_is_shown_or_said_to_be_absent(open_playground: Callable[..., Playground]) -> None:
+def test_a_running_video_is_canceled_and_made_after_all(
+    open_playground: Callable[..., Playground], database: psycopg.Connection[Any]
+) -> None:
+    shown = open_playground()
+    shown.drop(photos(3))
+    shown.expect_uploaded(3)
+    shown.page.get_by_label("Length in seconds").fill("30")
+    shown.button("Make the video").click()
+    shown.button("Render it").click()
+    expect(shown.page.locator(".clips .rendering").first).to_be_visible()
+    shown.button("Cancel").click()
+    expect(shown.page.get_by_role("alert")).to_contain_text("Video canceled")
+    newest = "select status from public.final_videos order by id desc limit 1"
+    assert database.execute(newest).fetchone() == ("canceled",)
+    expect(shown.button("Make the video")).to_be_enabled()
+    shown.expect_clean()
+    shown.button("Try again").click()
+    shown.expect_video()
+    assert shown.tab.complaints == []
+
+
+def test_without_usage_to_tell_nothing_else_is_missing(open_playground: Callable[..., Playground]) -> None:
     shown = open_playground()
     shown.page.get_by_role("link", name="Usage").click()
     expect(shown.page.get_by_text("Sign in to see what you use")).to_be_visible()
@@ -211,14 +233,6 @@ def test_usage_is_shown_or_said_to_be_absent(open_playground: Callable[..., Play
     shown.page.route("**/api/analytics", lambda route: route.fulfill(status=404, json={"Message": "none"}))
     shown.sign_up("counted@example.com")
     expect(shown.page.get_by_text("Not available here")).to_be_visible()
-    sums: JsonObject = {"uploads": 7, "frames": 6, "videos": 2, "bytesIn": 3_100_000, "bytesStored": 400_000}
-    sums |= {"renderSeconds": 12.5, "shareViews": 4, "cost": {"total": 0.0031}}
-    told = {"heldBytes": 812_000, "totals": sums, "days": [{**sums, "day": "2026-11-28"}]}
-    shown.page.route("**/api/analytics", lambda route: route.fulfill(json=told))
-    shown.page.reload()
-    expect(shown.page.get_by_text("$0.0031").first).to_be_visible()
-    expect(shown.page.get_by_text("812 kB")).to_be_visible()
-    shown.expect_accessible()
 
 
 def test_it_tells_nothing_of_the_stack_but_what_a_browser_may_know(

@@ -1,12 +1,14 @@
 """A machine whose clock is wrong by ten minutes: what is promised holds, and what is refused is refused clearly."""
 
+import base64
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from infra.local.traffic.visits import Person
+from infra.local.traffic.visits import Person, pictures
 from tests.chaos.shaking import ShakenStack, Traffic, unlogged
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
@@ -37,3 +39,12 @@ def test_people_who_are_signed_in_lose_nothing(skewed: ShakenStack) -> None:
     assert len(traffic.ledger.uploads) >= 3
     assert traffic.lost() == []
     assert unlogged(skewed, traffic.ledger) == []
+
+
+def test_guests_hear_that_the_service_is_at_fault(skewed: ShakenStack) -> None:
+    body = {"imageData": base64.b64encode(pictures()["picture 0"]).decode(), "frameId": 1}
+    answer = httpx.post(f"{skewed.info['apiUrl']}/api/upload_image", json=body, timeout=35)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_configured")
+    lines = (skewed.folder / "logs" / "gateway.log").read_text(errors="replace").splitlines()
+    told = [line for line in lines if answer.json()["requestId"] in line]
+    assert any('"own_token_refused"' in line and '"cause": "clock"' in line for line in told)

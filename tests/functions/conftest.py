@@ -3,13 +3,19 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
+from functions.deliver_webhook import handler as deliver_webhook
 from infra.local.stack import Stack
 from shared.settings import settings
+from tests.client import JsonObject
 from tests.faults import FaultyUpstream
-from tests.videos import Queues
+from tests.people import User
+from tests.receivers import Receiver, receiving
+from tests.videos import Job, Queues, stored_storyboard
 
 
 @pytest.fixture
@@ -41,3 +47,28 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A server that webhooks are delivered to."""
+    with receiving() as found:
+        yield found
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a slow receiver for two seconds only."""
+    monkeypatch.setattr(deliver_webhook, "ATTEMPT_SECONDS", 2.0)
+
+
+@pytest.fixture
+def session(alice: User) -> JsonObject:
+    """A storyboard of two frames and two seconds, with real images."""
+    return stored_storyboard(alice, 2, 2)
+
+
+@pytest.fixture
+def job(alice: User, queues: Queues, database: psycopg.Connection[Any], session: JsonObject) -> Job:
+    """A video of the session, whose clips wait to be rendered."""
+    return Job(alice, queues, database, session["sessionId"])

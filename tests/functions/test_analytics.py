@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from functions.analytics.words import dollars
 from infra.local.keys import Keys
 from shared.pricing import PRICES
 from tests.client import Client, event, invoke
@@ -226,6 +227,12 @@ def test_the_page_of_an_empty_account_says_so(alice: User) -> None:
     text = page(alice)
     assert "Nothing was used" in text
     assert "<svg" not in text
+
+
+def test_what_costs_next_to_nothing_is_written_out() -> None:
+    amounts = (0, 3e-7, 9e-6, 0.00041, 0.0123, 0.5, 1234.5)
+    shown = ["$0.00", "under $0.000001", "$0.000009", "$0.00041", "$0.012", "$0.50", "$1,234.50"]
+    assert [dollars(amount) for amount in amounts] == shown
 
 
 def test_codes_are_escaped_on_the_page(alice: User, database: Database) -> None:

@@ -24,11 +24,6 @@ def session(alice: User) -> JsonObject:
     return stored_storyboard(alice, 3, 3)
 
 
-@pytest.fixture
-def job(alice: User, queues: Queues, database: Database, session: JsonObject) -> Job:
-    return Job(alice, queues, database, session["sessionId"])
-
-
 def test_all_of_the_contract_is_answered(alice: User, job: Job, session: JsonObject) -> None:
     found = job.shown
     assert found["success"] is True
@@ -88,7 +83,7 @@ def test_signed_addresses_are_renewed_before_they_expire(
     settings.cache_clear()
     etags = []
     for seconds in (0, 1799, 1801):
-        function_environment.setattr("shared.supabase_access.time.time", lambda seconds=seconds: 3600 * 10 + seconds)
+        function_environment.setattr("shared.media_urls.time.time", lambda seconds=seconds: 3600 * 10 + seconds)
         etags.append(alice.get("get_video", videoId=job.video_id).headers["etag"])
     assert etags[0] == etags[1] != etags[2]
 

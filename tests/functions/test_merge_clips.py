@@ -22,29 +22,10 @@ from tests.faults import FaultyUpstream
 from tests.functions.test_render_clip import MEASURE, TOP
 from tests.people import User
 from tests.storyboards import frame, with_frames
-from tests.videos import (
-    Job,
-    Queues,
-    dead,
-    fetched,
-    fill_disk,
-    picture,
-    record,
-    remove,
-    spoil,
-    start,
-    status_of,
-    stored_storyboard,
-    watch,
-)
+from tests.videos import Job, Queues, dead, fetched, fill_disk, picture, record, remove, spoil, start, status_of, watch
 
 Database = psycopg.Connection[Any]
 pytestmark = pytest.mark.usefixtures("temporary")
-
-
-@pytest.fixture
-def session(alice: User) -> JsonObject:
-    return stored_storyboard(alice, 2, 2)
 
 
 def rendered(

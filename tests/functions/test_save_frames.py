@@ -1,6 +1,5 @@
 """save_frames: one storyboard in one transaction."""
 
-import base64
 import multiprocessing
 import uuid
 from collections.abc import Callable
@@ -10,17 +9,7 @@ import pytest
 
 from tests.client import Client
 from tests.people import User
-from tests.storyboards import JsonObject, frame, image_url, png, storyboard, with_frames
-
-
-def rows(database: psycopg.Connection, session_id: str) -> list[tuple[int, str]]:
-    return database.execute(
-        "select frame_number, description from public.video_frames where session_id = %s order by 1", (session_id,)
-    ).fetchall()
-
-
-def data_url(image: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(image).decode()
+from tests.storyboards import JsonObject, frame, image_url, png, stored_frames, storyboard, with_frames
 
 
 def test_answers_the_session_as_stored(alice: User) -> None:
@@ -75,7 +64,7 @@ def test_shrinking_removes_the_frames_beyond_the_new_list(alice: User, database:
     alice.save(given)
     shrunk = alice.save({**given, "frames": given["frames"][:2], "frameCount": 2}).json
     assert shrunk["version"] == 2
-    assert [number for number, _ in rows(database, given["sessionId"])] == [1, 2]
+    assert [number for number, _ in stored_frames(database, given["sessionId"])] == [1, 2]
 
 
 def test_a_change_of_one_frame_keeps_the_rows_of_the_others(alice: User) -> None:
@@ -94,7 +83,7 @@ def test_concurrent_saves_leave_one_of_them_whole(alice: User, database: psycopg
     # Processes, as Lambda has one environment for each concurrent invocation.
     with multiprocessing.get_context("spawn").Pool(4) as environments:
         versions = environments.starmap(save_in_process, arguments)
-    stored = rows(database, session_id)
+    stored = stored_frames(database, session_id)
     assert len({description for _, description in stored}) == 1
     writer = int(stored[0][1].removeprefix("by "))
     assert len(stored) == 20 + writer
@@ -108,172 +97,12 @@ def save_in_process(subject: str, token: str, session_id: str, writer: int) -> i
     return int(answer.json["version"])
 
 
-def test_if_match_of_an_older_version_is_refused_with_the_current_one(
-    alice: User, database: psycopg.Connection
-) -> None:
-    given = storyboard(alice.subject)
-    alice.save(given)
-    alice.save({**given, "mood": "dark"})
-    late = alice.save({**given, "mood": "light"}, If_Match='"1"')
-    assert (late.status, late.code) == (412, "version_conflict")
-    assert late.json["currentVersion"] == 2
-    assert alice.read(given["sessionId"]).json["session"]["mood"] == "dark"
-
-
-@pytest.mark.parametrize("form", ["1", '"1"', 'W/"1"'])
-def test_if_match_takes_the_version_in_every_usual_form(alice: User, form: str) -> None:
-    given = storyboard(alice.subject)
-    alice.save(given)
-    assert alice.save({**given, "mood": "dark"}, If_Match=form).json["version"] == 2
-
-
-def test_if_match_takes_the_etag_of_get_frames(alice: User) -> None:
-    given = storyboard(alice.subject)
-    alice.save(given)
-    etag = alice.read(given["sessionId"]).headers["etag"]
-    assert alice.save({**given, "mood": "dark"}, If_Match=etag).status == 200
-    assert alice.save({**given, "mood": "light"}, If_Match=etag).status == 412
-
-
-def test_if_match_for_a_session_that_is_not_there_is_refused(alice: User) -> None:
-    assert alice.save(storyboard(alice.subject), If_Match='"1"').code == "version_conflict"
-
-
-def test_an_unreadable_if_match_is_refused(alice: User) -> None:
-    assert alice.save(storyboard(alice.subject), If_Match="yesterday").code == "invalid_precondition"
-
-
-def test_an_idempotency_key_replays_the_stored_answer(alice: User) -> None:
-    given = storyboard(alice.subject)
-    del given["sessionId"]
-    first = alice.save(given, Idempotency_Key="k-1")
-    again = alice.save(given, Idempotency_Key="k-1")
-    assert again.json == first.json
-
-
-def test_an_idempotency_key_with_another_body_is_refused(alice: User) -> None:
-    given = storyboard(alice.subject)
-    alice.save(given, Idempotency_Key="k-1")
-    other = alice.save({**given, "mood": "dark"}, Idempotency_Key="k-1")
-    assert (other.status, other.code) == (409, "idempotency_key_reused")
-
-
-def test_an_idempotency_key_is_forgotten_after_a_day(alice: User, database: psycopg.Connection) -> None:
-    given = storyboard(alice.subject)
-    alice.save(given, Idempotency_Key="k-1")
-    database.execute(
-        "update public.idempotency_keys set created_at = now() - interval '25 hours' where user_id = %s",
-        (alice.subject,),
-    )
-    assert alice.save({**given, "mood": "dark"}, Idempotency_Key="k-1").status == 200
-
-
-def test_a_refused_save_does_not_use_its_idempotency_key_up(alice: User, bob: User) -> None:
-    given = storyboard(alice.subject)
-    foreign = {**given, "frames": [frame(1, image_url(bob.subject))], "frameCount": 1}
-    assert alice.save(foreign, Idempotency_Key="k-1").status == 422
-    assert alice.save(given, Idempotency_Key="k-1").status == 200
-
-
-def test_keys_of_different_callers_do_not_meet(alice: User, bob: User) -> None:
-    assert alice.save(storyboard(alice.subject), Idempotency_Key="same").json["userId"] == alice.subject
-    assert bob.save(storyboard(bob.subject), Idempotency_Key="same").json["userId"] == bob.subject
-
-
 def test_somebody_elses_session_is_not_found_and_stays_as_it_is(alice: User, bob: User) -> None:
     given = storyboard(alice.subject)
     alice.save(given)
     stolen = bob.save({**storyboard(bob.subject), "sessionId": given["sessionId"]})
     assert (stolen.status, stolen.code) == (404, "session_not_found")
     assert alice.read(given["sessionId"]).json["session"]["version"] == 1
-
-
-def foreign_urls(bob: User) -> list[str]:
-    own = image_url(bob.subject)
-    return [
-        own,
-        own.replace("/public/", "/sign/") + "?token=x",
-        "https://example.com/picture.png",
-        own.replace("127.0.0.1", "127.0.0.2"),
-        own.replace("/videomaker/", "/other/"),
-        f"{bob.subject}/frames/frame_1_0123456789abcdef.webp",
-        f"ALICE/../{bob.subject}/frames/frame_1.webp",
-        "file:///etc/passwd",
-        "javascript:alert(1)",
-        "//example.com/x.png",
-        "/etc/passwd",
-        "?",
-        "http://[::1",
-    ]
-
-
-def test_images_from_elsewhere_are_refused_and_named(alice: User, bob: User, database: psycopg.Connection) -> None:
-    for url in foreign_urls(bob):
-        given = with_frames([frame(1, image_url(alice.subject)), frame(2, url.replace("ALICE", alice.subject))])
-        answer = alice.save(given)
-        assert (answer.status, answer.code) == (422, "foreign_image_url"), url
-        assert answer.json["errors"] == [{"path": "frames[1].imageUrl", "message": "not an image of yours"}], url
-        assert rows(database, given["sessionId"]) == []
-        assert alice.read(given["sessionId"]).status == 404
-
-
-def test_an_image_of_a_session_that_the_caller_can_read_may_be_used_in_another(
-    alice: User, bob: User, database: psycopg.Connection
-) -> None:
-    bobs = image_url(bob.subject)
-    readable = storyboard(alice.subject, 1)
-    alice.save(readable)
-    another = with_frames([frame(1, bobs)])
-    assert alice.save(another).status == 422
-    database.execute(
-        "update public.video_frames set image_url = %s where session_id = %s", (bobs, readable["sessionId"])
-    )
-    assert alice.save(another).status == 200
-
-
-def test_a_data_url_is_stored_as_an_upload_would_be(alice: User, database: psycopg.Connection) -> None:
-    given = with_frames([frame(1, data_url(png())), frame(2, image_url(alice.subject, 2))])
-    saved = alice.save(given).json["frames"][0]
-    uploaded = alice.upload(png(), 1).json
-    for name in ("imageUrl", "thumbnailUrl", "width", "height", "bytes", "mimeType", "placeholder"):
-        assert saved[name] == uploaded[name], name
-    stored = database.execute(
-        "select image_url from public.video_frames where session_id = %s", (given["sessionId"],)
-    ).fetchall()
-    assert not any("base64" in url for (url,) in stored)
-
-
-def test_a_bad_data_url_names_its_frame_and_stores_nothing(alice: User, database: psycopg.Connection) -> None:
-    given = with_frames([frame(1, data_url(png())), frame(2, "data:image/png;base64,AAAA")])
-    answer = alice.save(given)
-    assert (answer.status, answer.code) == (422, "not_an_image")
-    assert answer.json["errors"][0]["path"] == "frames[1].imageUrl"
-    assert objects_of(database, alice) == []
-
-
-def test_data_urls_are_not_stored_for_a_save_that_the_database_refuses(
-    alice: User, bob: User, database: psycopg.Connection
-) -> None:
-    taken = storyboard(bob.subject)
-    bob.save(taken)
-    mine = frame(1, data_url(png()))
-    assert alice.save(with_frames([mine, frame(2, image_url(bob.subject))])).code == "foreign_image_url"
-    assert alice.save(with_frames([mine]), If_Match='"7"').code == "version_conflict"
-    assert alice.save(with_frames([mine], sessionId=taken["sessionId"])).code == "session_not_found"
-    assert objects_of(database, alice) == []
-
-
-def objects_of(database: psycopg.Connection, user: User) -> list[tuple[str]]:
-    return database.execute("select name from storage.objects where owner_id = %s", (user.subject,)).fetchall()
-
-
-def test_facts_of_uploaded_images_are_saved_with_their_frames(alice: User) -> None:
-    uploaded = alice.upload(png(width=640, height=360), 1).json
-    saved = alice.save(with_frames([frame(1, uploaded["imageUrl"])])).json["frames"][0]
-    assert (saved["width"], saved["height"]) == (640, 360)
-    assert saved["thumbnailUrl"] == uploaded["thumbnailUrl"]
-    assert saved["placeholder"] == uploaded["placeholder"]
-    assert saved["bytes"] == uploaded["bytes"]
 
 
 def test_frames_without_numbers_are_numbered_by_their_order(alice: User) -> None:
@@ -380,7 +209,7 @@ def test_a_failure_in_the_middle_leaves_nothing(alice: User, database: psycopg.C
         assert alice.save(given).status == 503
     finally:
         database.execute("alter table public.video_frames drop constraint fails_here")
-    assert rows(database, given["sessionId"]) == []
+    assert stored_frames(database, given["sessionId"]) == []
     assert alice.read(given["sessionId"]).status == 404
 
 

@@ -310,7 +310,8 @@ def test_a_key_starts_a_video_only_with_the_scope_to_render(renderings: Renderin
 
 def test_the_answer_says_until_when_to_wait() -> None:
     details = json.dumps({"quota": "renders_per_month", "amount": 5, "resetsAt": "2030-01-01", "retryAfter": 77})
-    error = upstream._database_error(APIError({"code": "PT403", "message": "quota_exceeded", "details": details}))
+    raised = APIError({"code": "PT403", "message": "quota_exceeded", "details": details})
+    error = upstream._database_error(raised, "callers")
     assert (error.status, error.code, error.retry_after) == (403, "quota_exceeded", 77)
     assert error.extra == {"quota": "renders_per_month", "amount": 5, "resetsAt": "2030-01-01"}
 

@@ -1,210 +1,25 @@
-"""rate_limits: as many requests as the limit says and not one more, by Postgres and by Redis alike."""
+"""rate_limits: as many requests as the limit says and not one more, and what callers are told."""
 
 import json
-import socket
-import threading
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from infra.local.stack import Stack
-from shared import cache, rate_limits
-from shared.rate_limits import counted_in_postgres, take_in_redis
+from shared import rate_limits
 from shared.settings import settings
 from shared.supabase_access import as_caller
 from tests.client import Answer, Client, event, invoke
 from tests.faults import FaultyUpstream
 from tests.people import User
-from tests.running_redis import Redis
+from tests.shared.conftest import A_DAY
 from tests.storyboards import storyboard
 
 Database = psycopg.Connection[Any]
-Wanted = list[tuple[str, int, int]]
-Take = Callable[[Wanted, int], tuple[bool, list[int]]]
-
-SECOND = 1_000_000
-NOON = 1_800_000_000 * SECOND
-A_DAY = 86_400  # long enough that nothing comes back while a test runs
-
-
-def new_name() -> str:
-    return uuid.uuid4().hex
-
-
-def take_in(database: Database, wanted: Wanted, now: int) -> tuple[bool, list[int]]:
-    names, amounts, seconds = ([one[part] for one in wanted] for part in range(3))
-    row = database.execute(
-        "select allowed, full_in from private.take(%s, %s, %s, %s)", (names, amounts, seconds, now or None)
-    ).fetchone()
-    assert row
-    return row[0], row[1]
-
-
-@pytest.fixture
-def in_postgres(database: Database) -> Take:
-    return lambda wanted, now: take_in(database, wanted, now)
-
-
-@pytest.fixture
-def in_redis(counted_in_redis: Redis) -> Take:
-    def take(wanted: Wanted, now: int) -> tuple[bool, list[int]]:
-        taken = take_in_redis(wanted, now)
-        assert taken, "Redis did not answer"
-        return taken
-
-    return take
-
-
-@pytest.fixture(params=["in_postgres", "in_redis"])
-def take(request: pytest.FixtureRequest) -> Take:
-    """Either store."""
-    found: Take = request.getfixturevalue(request.param)
-    return found
-
-
-# The algorithm, at times that the test chooses.
-
-
-def test_all_at_once_or_evenly(take: Take) -> None:
-    limit = [(new_name(), 3, 60)]
-    assert [take(limit, NOON) for _ in range(4)] == [
-        (True, [20 * SECOND]),
-        (True, [40 * SECOND]),
-        (True, [60 * SECOND]),
-        (False, [60 * SECOND]),
-    ]
-    assert take(limit, NOON + 20 * SECOND - 1) == (False, [40 * SECOND + 1])
-    assert take(limit, NOON + 20 * SECOND) == (True, [60 * SECOND])
-    assert take(limit, NOON + 20 * SECOND) == (False, [60 * SECOND])
-
-
-def test_what_was_not_asked_for_is_not_saved_up_beyond_the_limit(take: Take) -> None:
-    limit = [(new_name(), 3, 60)]
-    take(limit, NOON)
-    later = NOON + 3600 * SECOND
-    assert [take(limit, later)[0] for _ in range(5)] == [True, True, True, False, False]
-
-
-def test_a_refusal_takes_nothing_from_any_bucket(take: Take) -> None:
-    small, large = (new_name(), 1, 60), (new_name(), 5, 50)
-    assert take([large, small], NOON) == (True, [10 * SECOND, 60 * SECOND])
-    for _ in range(3):
-        assert take([large, small], NOON) == (False, [10 * SECOND, 60 * SECOND])
-    assert take([large], NOON) == (True, [20 * SECOND])
-
-
-def test_a_clock_that_goes_back_gives_nothing_away(take: Take) -> None:
-    limit = [(new_name(), 2, 60)]
-    take(limit, NOON)
-    assert take(limit, NOON - 10 * SECOND) == (False, [40 * SECOND])
-
-
-def test_without_any_limit_everything_is_let_through(take: Take) -> None:
-    assert take([], NOON) == (True, [])
-
-
-REQUESTS = st.lists(
-    st.tuples(
-        st.integers(0, 40 * SECOND), st.lists(st.sampled_from("abc"), min_size=1, max_size=3, unique=True).map(sorted)
-    ),
-    max_size=12,
-)
-LIMITS = st.tuples(*[st.tuples(st.integers(1, 7), st.sampled_from([1, 7, 60, 3600]))] * 3)
-
-
-@hypothesis_settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-@given(requests=REQUESTS, limits=LIMITS)
-def test_both_stores_give_the_same_answers(
-    in_postgres: Take, in_redis: Take, requests: list[tuple[int, list[str]]], limits: tuple[tuple[int, int], ...]
-) -> None:
-    run, now = new_name(), NOON
-    for passed, names in requests:
-        now += passed
-        wanted = [(f"{run}:{name}", *limits["abc".index(name)]) for name in names]
-        assert in_postgres(wanted, now) == in_redis(wanted, now)
-
-
-# Many at once, by the stores' own clocks.
-
-
-def at_once(work: Callable[[int], bool], times: int, threads: int) -> int:
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(work, range(times)))
-
-
-def test_of_a_thousand_at_once_exactly_a_hundred_pass_in_postgres(stack: Stack) -> None:
-    limit = [(new_name(), 100, A_DAY)]
-    local = threading.local()
-
-    def ask(_: int) -> bool:
-        if not hasattr(local, "connection"):
-            local.connection = psycopg.connect(stack.superuser_url, autocommit=True)
-        return take_in(local.connection, limit, 0)[0]
-
-    assert at_once(ask, 1000, threads=20) == 100
-
-
-def test_of_a_thousand_at_once_exactly_a_hundred_pass_in_redis(
-    counted_in_redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache, "_TIMEOUT_SECONDS", 10)  # twenty threads make one another wait
-    cache._client.cache_clear()
-    cache._registered.cache_clear()
-    limit = [(new_name(), 100, A_DAY)]
-
-    def ask(_: int) -> bool:
-        taken = take_in_redis(limit)
-        assert taken
-        return taken[0]
-
-    assert at_once(ask, 1000, threads=20) == 100
-    cache._client.cache_clear()
-    cache._registered.cache_clear()
-
-
-def test_buckets_in_another_order_do_not_wait_for_one_another(stack: Stack) -> None:
-    one, other = (new_name(), 10_000, 60), (new_name(), 10_000, 60)
-    local = threading.local()
-
-    def ask(turn: int) -> bool:
-        if not hasattr(local, "connection"):
-            local.connection = psycopg.connect(stack.superuser_url, autocommit=True)
-        return take_in(local.connection, [one, other] if turn % 2 else [other, one], 0)[0]
-
-    assert at_once(ask, 400, threads=8) == 400
-
-
-# What callers see, wherever it is counted.
-
-
-@pytest.fixture
-def limit(database: Database) -> Iterator[Callable[..., None]]:
-    """Set limits for a test: `limit("user", "read", 2)` lets two through, and then none for a day."""
-
-    def change(policy: str, work: str, amount: int, seconds: int = A_DAY) -> None:
-        database.execute(
-            "update private.rate_limits set amount = %s, seconds = %s where policy = %s and work = %s",
-            (amount, seconds, policy, work),
-        )
-
-    database.execute("truncate private.rate_buckets")
-    before = database.execute("select amount, seconds, policy, work from private.rate_limits").fetchall()
-    yield change
-    with database.cursor() as cursor:
-        cursor.executemany(
-            "update private.rate_limits set amount = %s, seconds = %s where policy = %s and work = %s", before
-        )
-    database.execute("truncate private.rate_buckets")
 
 
 @pytest.fixture(params=["postgres", "redis"])
@@ -261,7 +76,7 @@ class TestAnswers:
     ) -> None:
         limit("address", "read", 3)
         limit("guest", "read", 2)
-        one, other = ("guest_" + new_name() for _ in range(2))
+        one, other = ("guest_" + uuid.uuid4().hex for _ in range(2))
         with_address = event("GET", query={"sessionId": "x", "userId": other})
         with_address["requestContext"]["http"]["sourceIp"] = "198.51.100.7"
         assert [guest.read("x", userId=one).status for _ in range(2)] == [404, 404]
@@ -315,90 +130,6 @@ def test_addresses_of_one_network_are_one(guest: Client, limit: Callable[..., No
     assert [read("198.51.100.77"), read("::ffff:198.51.100.77")] == [404, 429]
 
 
-# Redis is no more than a faster way.
-
-
-def test_where_redis_counts_the_database_does_not(
-    alice: User, counted_in_redis: Redis, database: Database, limit: Callable[..., None]
-) -> None:
-    limit("user", "read", 2)
-    assert alice.read("nothing").status == 404
-    assert counted_in_redis.keys() == [f"{{videomaker}}:rate:user:{alice.subject}:read"]
-    count = "select count(*) from private.rate_buckets where name like '%%' || %s || '%%'"
-    assert database.execute(count, (alice.subject,)).fetchone() == (0,)
-
-
-class SilentServer:
-    """Takes connections and never answers; counts them."""
-
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.asked = 0
-        self._taken: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._socket.close()
-        for one in self._taken:
-            one.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                self._taken.append(self._socket.accept()[0])
-            except OSError:
-                return
-            self.asked += 1
-
-
-def test_a_redis_that_is_silent_is_left_alone_and_postgres_counts(
-    alice: User, counted_in_redis: Redis, limit: Callable[..., None], function_environment: pytest.MonkeyPatch
-) -> None:
-    silent = SilentServer()
-    function_environment.setenv("REDIS_URL", silent.url)
-    settings.cache_clear()
-    limit("user", "read", 3)
-    try:
-        assert [alice.read("nothing").status for _ in range(5)] == [404, 404, 404, 429, 429]
-        assert silent.asked == 1
-    finally:
-        silent.close()
-
-
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:9", "redis://nowhere.invalid", "unix:///nowhere"])
-def test_a_redis_that_is_gone_changes_no_answer(
-    alice: User,
-    counted_in_redis: Redis,
-    limit: Callable[..., None],
-    function_environment: pytest.MonkeyPatch,
-    url: str,
-) -> None:
-    function_environment.setenv("REDIS_URL", url)
-    settings.cache_clear()
-    limit("user", "read", 3)
-    assert [alice.read("nothing").status for _ in range(5)] == [404, 404, 404, 429, 429]
-
-
-def test_a_redis_that_freezes_and_thaws_is_used_again(
-    alice: User, counted_in_redis: Redis, monkeypatch: pytest.MonkeyPatch, limit: Callable[..., None]
-) -> None:
-    limit("user", "read", 2)
-    counted_in_redis.pause()
-    try:
-        assert alice.read("nothing").status == 404
-        assert not cache.is_there()
-    finally:
-        counted_in_redis.resume()
-    monkeypatch.setattr(cache, "_resting_until", float("-inf"))
-    counted_in_redis.empty()
-    assert alice.read("nothing").status == 404
-    assert counted_in_redis.keys()
-
-
-# Counting beside the work.
-
-
 def test_reading_does_not_wait_for_the_count_but_writing_does(
     alice: User, stack: Stack, function_environment: pytest.MonkeyPatch
 ) -> None:
@@ -418,18 +149,6 @@ def test_reading_does_not_wait_for_the_count_but_writing_does(
             assert upstream.seen == ["POST /rest/v1/rpc/admit"]
     finally:
         upstream.close()
-
-
-# Asking the database itself.
-
-
-def test_many_requests_of_one_caller_at_once(alice: User, limit: Callable[..., None]) -> None:
-    limit("user", "render", 20)
-
-    def ask(_: int) -> bool:
-        return counted_in_postgres(as_caller(alice.token or ""), "render").allowed
-
-    assert at_once(ask, 100, threads=8) == 20
 
 
 def test_nobody_can_use_up_the_limit_of_another(alice: User, bob: User, database: Database) -> None:

@@ -57,7 +57,7 @@ def _protection() -> dict[str, str]:
         "media-src": f"'self' {supabase}",
         "connect-src": f"'self' {supabase} {ingest}",
         "base-uri": "'none'",
-        "form-action": "'none'",
+        "form-action": "'self'",  # the page of plots is opened by a form
         "frame-ancestors": "'none'",
     }
     policy = "; ".join(f"{name} {value}".strip() for name, value in rules.items())

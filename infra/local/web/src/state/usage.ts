@@ -1,27 +1,12 @@
-/** What was used: read loosely, since a deployment may be without `analytics`. */
+/** What was used, as `analytics` tells it; a deployment may be without that function. */
 
 import { signal } from "@preact/signals";
 import { ProblemError } from "@videomaker/client/helper";
 import { account } from "./account.ts";
-import { helper } from "./api.ts";
+import { helper, type Schemas } from "./api.ts";
 import { type Advice, advice } from "./problems.ts";
 
-interface Sums {
-  uploads: number;
-  frames: number;
-  videos: number;
-  bytesIn: number;
-  bytesStored: number;
-  renderSeconds: number;
-  shareViews: number;
-  cost: { total: number };
-}
-
-export interface Usage {
-  heldBytes: number;
-  totals: Sums;
-  days: (Sums & { day: string })[];
-}
+export type Usage = Schemas["Usage"];
 
 export type Shown =
   | { state: "loading" }

@@ -1,5 +1,5 @@
-import { useEffect } from "preact/hooks";
-import { account } from "../state/account.ts";
+import { useEffect, useRef } from "preact/hooks";
+import { account, token } from "../state/account.ts";
 import { baseUrl } from "../state/config.ts";
 import { look, shown, type Usage } from "../state/usage.ts";
 import { accountDialog } from "./account_dialog.tsx";
@@ -17,14 +17,31 @@ export function UsagePage() {
     <section class="step" aria-labelledby="usage-title">
       <header>
         <h1 id="usage-title">Usage</h1>
-        {shown.value.state === "there" && (
-          <a class="button" href={`${baseUrl("analytics")}/api/analytics?format=html`} target="_blank" rel="noreferrer">
-            All plots
-          </a>
-        )}
+        {shown.value.state === "there" && <Plots />}
       </header>
       <Content />
     </section>
+  );
+}
+
+/**
+ * Opens the page of plots, which takes the access token from a form, so that no address holds it. A frame within this
+ * page would be under its policy, which allows no style but its own.
+ */
+function Plots() {
+  const key = useRef<HTMLInputElement>(null);
+  const open = async (event: SubmitEvent & { currentTarget: HTMLFormElement }) => {
+    event.preventDefault();
+    const form = event.currentTarget;
+    if (key.current) key.current.value = (await token()) ?? "";
+    form.submit();
+    if (key.current) key.current.value = "";
+  };
+  return (
+    <form method="post" action={`${baseUrl("analytics")}/api/analytics`} target="_blank" onSubmit={(event) => void open(event)}>
+      <input ref={key} type="hidden" name="key" />
+      <button>All plots</button>
+    </form>
   );
 }
 
@@ -66,25 +83,29 @@ function Content() {
   }
 }
 
-function Figures({ usage: { totals, heldBytes, days } }: { usage: Usage }) {
-  const tiles: [string, string][] = [
-    ["Cost", dollars(totals.cost.total)],
-    ["Videos", String(totals.videos)],
-    ["Rendering", totals.renderSeconds ? lasting(totals.renderSeconds) : "0 s"],
-    ["Frames", String(totals.frames)],
-    ["Uploads", `${totals.uploads}, ${bytes(totals.bytesIn)}`],
-    ["Storage held", bytes(heldBytes)],
-    ["Views of links", String(totals.shareViews)],
+function Figures({ usage: { totals, heldBytes, budget, days } }: { usage: Usage }) {
+  const tiles: [name: string, value: string, more: string][] = [
+    ["Cost", dollars(totals.cost.total), budget === null ? "" : `of ${dollars(budget)} budget`],
+    ["Videos", String(totals.videos), `${totals.videosFailed} failed`],
+    ["Rendering", totals.renderSeconds ? lasting(totals.renderSeconds) : "0 s", "of workers"],
+    ["Frames", String(totals.frames), "saved"],
+    ["Uploads", String(totals.uploads), `${bytes(totals.bytesIn)} came in`],
+    ["Storage held", bytes(heldBytes), "at present"],
+    ["Views of links", String(totals.shareViews), "of videos shared"],
+    ["Requests", String(totals.requests), `${totals.failures} failed`],
   ];
-  const used = days.filter(({ uploads, videos, frames }) => uploads + videos + frames > 0).reverse();
+  const used = days.filter(({ requests, cost }) => requests > 0 || cost.total > 0).reverse();
   return (
     <>
       <p class="soft">The last {days.length} days.</p>
       <dl class="tiles">
-        {tiles.map(([name, value]) => (
+        {tiles.map(([name, value, more]) => (
           <div key={name}>
             <dt>{name}</dt>
-            <dd>{value}</dd>
+            <dd>
+              {value}
+              <small>{more}</small>
+            </dd>
           </div>
         ))}
       </dl>

@@ -11,7 +11,8 @@ export function lasting(seconds: number): string {
 }
 
 export function dollars(amount: number): string {
-  return amount < 0.01 ? `$${amount.toFixed(4)}` : `$${amount.toFixed(2)}`;
+  if (amount > 0 && amount < 0.0001) return "< $0.0001";
+  return amount > 0 && amount < 0.01 ? `$${amount.toFixed(4)}` : `$${amount.toFixed(2)}`;
 }
 
 export function bytes(amount: number): string {
