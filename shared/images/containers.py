@@ -17,7 +17,7 @@ MAX_PIXELS: Final = 40_000_000
 _MAX_FRAME_PIXELS: Final = 4 * MAX_PIXELS
 _MAX_INTERLACED_BYTES: Final = 200_000_000
 # Decoded planes, the pixels made of them and Pillow's copy are held at once: with more, 512 MB would not do.
-_MAX_AVIF_BYTES: Final = 401_000_000
+_MAX_AVIF_BYTES: Final = 396_000_000
 _PNG_CHANNELS: Final = {2: 3, 4: 2, 6: 4}
 _MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024
 # Each scan of a progressive JPEG costs a pass over the whole image, however short. Encoders write about ten.
