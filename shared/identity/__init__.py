@@ -113,7 +113,8 @@ class Credentials:
         return token
 
 
-def credentials(
+# A coroutine, because FastAPI starts a thread for what is none.
+async def credentials(
     request: Request,
     authorization: Annotated[str | None, Header(description="Bearer access token of Supabase Auth")] = None,
     x_api_key: Annotated[
