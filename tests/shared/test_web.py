@@ -203,7 +203,7 @@ def test_the_openapi_document_names_success_and_problem(function: str) -> None:
 
 def counting(count: Callable[[], None]) -> Callable[..., None]:
     """Return what takes the place of counting a request beside reading."""
-    return lambda *_: before_answering(count)
+    return lambda *_, **__: before_answering(count)
 
 
 @pytest.mark.parametrize("aside", [AppError("database_unavailable"), RuntimeError("hunter2"), AppError("rate_limited")])
