@@ -97,25 +97,54 @@ class Verdict:
         }
 
 
-def admit(access: Access, counted_as: Mapping[str, str], work: Work) -> None:
+class Count:
+    """A request to read that is still to be counted: with what it reads, in one round trip, or before its answer."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._is_due = True
+
+    def with_reading(self, function: str, parameters: Mapping[str, object]) -> Any:
+        """Return what a database function reads that counts as well; raises as `admit` does."""
+        self._is_due = False  # also where it fails: that is the answer
+        found = self._access.rpc(function, parameters)
+        _verdict(found["verdict"]).settle()
+        return found["read"]
+
+    def settle(self) -> None:
+        """Count it by itself where nothing was read."""
+        if self._is_due:
+            counted_in_postgres(self._access, "read").settle()
+
+
+def admit(access: Access, counted_as: Mapping[str, str], work: Work, *, with_reading: bool = False) -> Count | None:
     """Count a request; raises `rate_limited` for one too many, `invalid_api_key` for a revoked key, `quota_exceeded`
     before an upload.
 
     `counted_as` is what the caller's token tells the database too: the names under which each policy counts it.
+    Where it reads `with_reading`, and Postgres counts, that is left to the count that is returned.
     """
     if settings().rate_limits:
         verdict = _counted_in_redis(access, counted_as, work)
+        if verdict is None and with_reading:
+            count = Count(access)
+            before_answering(count.settle)
+            return count
         if verdict is None:
             _beside_reading(work, lambda: counted_in_postgres(access, work).settle())
-            return
+            return None
         verdict.settle()
     if work == "upload" or "key" in counted_as:
         _beside_reading(work, lambda: _check_caller(access, work))
+    return None
 
 
 def counted_in_postgres(access: Access, work: Work) -> Verdict:
     """Count a request of the caller's; raises `invalid_api_key` for a revoked one, `quota_exceeded` for an upload."""
-    found = access.rpc("admit", {"p_work": work}, part="auth")
+    return _verdict(access.rpc("admit", {"p_work": work}, part="auth"))
+
+
+def _verdict(found: Mapping[str, Any]) -> Verdict:
     return Verdict(found["allowed"], [Bucket(**one) for one in found["buckets"]])
 
 

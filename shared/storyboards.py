@@ -75,7 +75,7 @@ def read_page(access: Access, caller: Caller, session_id: str, *, after: int, li
     With Redis the frames are read only where they have changed since somebody did; the session itself always is.
     """
     if not cache.is_there():
-        row = _existing(access.session_with_frames(session_id, after=after, limit=limit))
+        row = _existing(_counted(access, caller, session_id, after, limit))
         return _as_read(session_of(row, caller), _digest(row), (after, limit), lambda: _frames_text(row, access))
     known = [_existing(access.session(session_id))]
 
@@ -90,6 +90,16 @@ def read_page(access: Access, caller: Caller, session_id: str, *, after: int, li
 
     digest, _, frames = cache.read_through(key(known[0]), make).decode().partition("\n")
     return _as_read(session_of(known[-1], caller), digest, (after, limit), lambda: frames)
+
+
+def _counted(access: Access, caller: Caller, session_id: str, after: int, limit: int) -> Row | None:
+    """Return the session with its frames; the caller is counted along with that, where it was not yet."""
+    if caller.count is None:
+        return access.session_with_frames(session_id, after=after, limit=limit)
+    found: Row | None = caller.count.with_reading(
+        "read_frames", {"p_session_id": session_id, "p_after": after, "p_limit": limit}
+    )
+    return found
 
 
 def _existing(row: Row | None) -> Row:

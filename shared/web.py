@@ -4,14 +4,15 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import wraps
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -72,6 +73,7 @@ def create_app(name: str, summary: str) -> FastAPI:
         strict_content_type=False,
         responses={"default": {"model": ProblemDetails, "description": "What went wrong, and what to do next"}},
     )
+    app.router.route_class = _Route
     describe = app.openapi
     app.openapi = lambda: _as_answered(describe())  # type: ignore[method-assign]
     app.add_exception_handler(AppError, _app_error)
@@ -79,6 +81,20 @@ def create_app(name: str, summary: str) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(_Conventions, name=name)
     return app
+
+
+class _Route(APIRoute):
+    """Calls a function in place, for which FastAPI would start a thread at each request.
+
+    While it waits nothing else does: an environment of Lambda has one request at a time.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        @wraps(endpoint)
+        async def called_in_place(**values: Any) -> Any:
+            return endpoint(**values)
+
+        super().__init__(path, called_in_place, **options)
 
 
 def _as_answered(document: dict[str, Any]) -> dict[str, Any]:
@@ -143,9 +159,7 @@ class _Conventions:
 
         async def finish(message: Message) -> None:
             nonlocal refused
-            if message["type"] == "http.response.start" and (
-                error := await _raised_aside(invocation, message["status"])
-            ):
+            if message["type"] == "http.response.start" and (error := _raised_aside(invocation, message["status"])):
                 refused = True
                 await _refusal(error, invocation.request_id)(scope, receive, label)
             elif not refused:
@@ -173,12 +187,12 @@ def _tell_usage(scope: Scope, invocation: Invocation, function: str, status: int
         log("usage_not_recorded", level=40, error=error)
 
 
-async def _raised_aside(invocation: Invocation, status: int) -> AppError | None:
+def _raised_aside(invocation: Invocation, status: int) -> AppError | None:
     """Return what speaks against an answer of this status; against one that says we failed nothing does."""
     wait, invocation.aside = invocation.aside, None
     try:
         if wait:
-            await run_in_threadpool(wait)
+            wait()
     except AppError as error:
         return error if status < 500 else None
     except Exception as error:

@@ -23,7 +23,7 @@ def get_frames(  # noqa: PLR0913, PLR0917  # one parameter each of the query
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Return the session with up to `limit` frames by number; `nextCursor` leads to the following ones."""
-    caller = credentials.caller(user_id)
+    caller = credentials.caller(user_id, counted_with_reading=True)
     page = read_page(caller.access(), caller, session_id, after=frames_behind(cursor), limit=limit)
     headers = {"ETag": page.etag, "Cache-Control": "private, no-cache"}
     if etag_matches(if_none_match, page.etag):

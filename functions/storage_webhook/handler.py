@@ -75,7 +75,8 @@ class Verdict(Success):
     outcome: Outcome
 
 
-def proven(x_webhook_secret: Annotated[str | None, Header()] = None) -> None:
+# A coroutine, because FastAPI starts a thread for what is none.
+async def proven(x_webhook_secret: Annotated[str | None, Header()] = None) -> None:
     """Refuse whoever does not know the shared secret."""
     secret = settings().storage_webhook_secret
     if not secret:

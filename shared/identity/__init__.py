@@ -12,7 +12,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
@@ -22,7 +22,7 @@ from shared.errors import AppError
 from shared.identity.api_keys import ApiKey, Scope, find_key
 from shared.identity.tokens import signed_token, verified_subject
 from shared.observability import timed
-from shared.rate_limits import Work, admit
+from shared.rate_limits import Count, Work, admit
 from shared.settings import settings
 from shared.supabase_access import Access
 
@@ -46,6 +46,8 @@ class Caller:
     """The API key that acts for the user."""
     counted_as: Mapping[str, str] = field(default_factory=dict)
     """Under which name each policy of the rate limits counts the caller."""
+    count: Count | None = None
+    """Set where the request is still to be counted."""
 
     @property
     def folder(self) -> str | None:
@@ -68,12 +70,15 @@ class Credentials:
         self._work: Work = work
         self._address = address
 
-    def caller(self, user_id: str | None, needs: Work | None = None, *, by_key: bool = True) -> Caller:
+    def caller(
+        self, user_id: str | None, needs: Work | None = None, *, by_key: bool = True, counted_with_reading: bool = False
+    ) -> Caller:
         """Return the caller; raises 401 for bad credentials and `user_mismatch` for somebody else's `userId`.
 
         `needs` is the kind of work that is asked for; without it a GET reads and every other method writes. An API key
         must have its scope, or `insufficient_scope` is raised; and it is what `rate_limited` counts. Where `by_key` is
-        false no scope will do: this is for the user itself.
+        false no scope will do: this is for the user itself. Of a reader that is `counted_with_reading` the caller's
+        `count` may be left to do.
         """
         if self._api_key and not by_key:
             raise AppError("insufficient_scope", "No scope lets an API key do this. Send an access token instead.")
@@ -81,10 +86,10 @@ class Credentials:
             found = self._judged(user_id)
         usage.attribute(lambda: found.token)
         work = needs or self._work
-        admit(found.access(), found.counted_as, work)
+        count = admit(found.access(), found.counted_as, work, with_reading=counted_with_reading)
         if found.key and _SCOPES[work] not in found.key.scopes:
             raise AppError("insufficient_scope", extra={"scope": _SCOPES[work]})
-        return found
+        return replace(found, count=count) if count else found
 
     def token(self) -> str:
         """Return by whose token a request is told that was refused before it was judged who asks."""
@@ -113,7 +118,8 @@ class Credentials:
         return token
 
 
-def credentials(
+# A coroutine, because FastAPI starts a thread for what is none.
+async def credentials(
     request: Request,
     authorization: Annotated[str | None, Header(description="Bearer access token of Supabase Auth")] = None,
     x_api_key: Annotated[

@@ -27,22 +27,34 @@ _AUDIENCE: Final = "authenticated"
 _JWKS_SECONDS: Final = 600
 _REFETCH_SECONDS: Final = 5  # between two fetches for unknown key ids, which anybody can make up
 _TOKEN_SECONDS: Final = 300
+_MOST_VERIFIED: Final = 256
 
 
 def verified_subject(token: str) -> str:
     """Return the UUID of the user whom this access token is about; raises `invalid_token` and `token_expired`."""
     header = _header(token)
     algorithm = str(header.get("alg"))
-    key = _key_for(algorithm, header.get("kid"))
+    subject, expiry = _verified(token, algorithm, _key_for(algorithm, header.get("kid")), settings().jwt_issuer)
+    if expiry <= time.time():
+        raise AppError("token_expired")
+    return subject
+
+
+@lru_cache(maxsize=_MOST_VERIFIED)
+def _verified(token: str, algorithm: str, key: "PyJWK | str", issuer: str) -> tuple[str, int]:
+    """Return the subject of a token that this key has signed, and when it expires, in seconds since 1970.
+
+    A client sends its token again and again: it is verified once by each key, which are other ones once fetched anew.
+    """
     import jwt  # noqa: PLC0415
 
     try:
         claims = jwt.decode(
             token,
-            key=key,
+            key=key if isinstance(key, str) else key.key,
             algorithms=[algorithm],
             audience=_AUDIENCE,
-            issuer=settings().jwt_issuer,
+            issuer=issuer,
             options={"require": ["exp", "aud", "iss", "sub", "role"], "verify_iat": False},
         )
     except jwt.ExpiredSignatureError as error:
@@ -52,7 +64,7 @@ def verified_subject(token: str) -> str:
     if claims["role"] != "authenticated":
         raise AppError("invalid_token", "Send the access token of a signed-in user.")
     try:
-        return str(uuid.UUID(claims["sub"]))
+        return str(uuid.UUID(claims["sub"])), int(claims["exp"])
     except ValueError as error:
         raise AppError("invalid_token") from error
 
@@ -105,17 +117,18 @@ def _signing_key(jwk: str | None, secret: str | None) -> tuple[Any, str, str | N
     return secret, "HS256", None
 
 
-def _key_for(algorithm: str, key_id: object) -> Any:
+def _key_for(algorithm: str, key_id: object) -> "PyJWK | str":
     """Return the key that this algorithm must be verified with: never a public key for HMAC, nor any for `none`."""
-    if algorithm == "HS256" and settings().jwt_secret:
-        return settings().jwt_secret
+    secret = settings().jwt_secret
+    if algorithm == "HS256" and secret:
+        return secret
     kind = _ASYMMETRIC.get(algorithm)
     if kind is None or not isinstance(key_id, str):
         raise AppError("invalid_token")
     key = _key_set.get(key_id)
     if key is None or key.key_type != kind:
         raise AppError("invalid_token")
-    return key.key
+    return key
 
 
 class _KeySet:

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from infra.local.keys import Keys
 from shared import cache
 from shared.identity import api_keys
 from shared.settings import settings
@@ -18,7 +19,7 @@ from tests.faults import FaultyUpstream
 from tests.functions.test_templates import listed as templates_of
 from tests.functions.test_templates import made as make_template
 from tests.membership import join
-from tests.people import User
+from tests.people import Claims, User
 from tests.running_redis import Redis
 from tests.sharing import Studio, Viewer
 from tests.storyboards import frame, image_url, png, storyboard, with_frames
@@ -226,18 +227,21 @@ def test_where_views_are_limited_a_preview_gets_no_frames_out_of_the_cache(studi
     assert pictures(viewer.open(share)) == 3
 
 
-def test_signed_addresses_come_out_of_the_cache_for_half_their_life(
+def test_signed_addresses_come_out_of_the_cache_for_half_their_life(  # noqa: PLR0917
     alice: User,
     upstream: FaultyUpstream,
     function_environment: pytest.MonkeyPatch,
     monkeypatch: pytest.MonkeyPatch,
+    keys: Keys,
+    claims: Claims,
 ) -> None:
     function_environment.setenv("BUCKET_ACCESS", "private")
     settings.cache_clear()
+    start = 3600 * 500_000 + 10
+    alice.token = keys.sign(claims(sub=alice.subject, exp=start + 3600))
     given = with_frames([frame(1, alice.upload(png()).json["imageUrl"])])
     session_id = alice.save(given).json["sessionId"]
     upstream.seen.clear()
-    start = 3600 * 500_000 + 10
     for later, signed in ((0, 1), (60, 1), (1700, 1), (1800, 2)):
         monkeypatch.setattr(time, "time", lambda later=later: start + later)
         assert "token=" in alice.read(session_id).json["frames"][0]["imageUrl"]

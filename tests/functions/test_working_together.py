@@ -2,6 +2,7 @@
 
 import base64
 import multiprocessing
+import threading
 from typing import Any
 
 import httpx
@@ -99,8 +100,10 @@ def test_of_two_editors_on_one_version_one_is_told_of_the_other(
 def test_two_editors_at_once_lose_no_update(alice: User, editor: User, bob: User, session_id: str) -> None:
     """Each adds ten words to the prompt, one at a time, on top of what it read; what is refused is done again."""
     join(alice, session_id, bob)
-    with multiprocessing.get_context("spawn").Pool(2) as environments:
-        arguments = [(editor.token, session_id, "e"), (bob.token, session_id, "b")]
+    spawning = multiprocessing.get_context("spawn")
+    with spawning.Manager() as manager, spawning.Pool(2) as environments:
+        both_are_there = manager.Barrier(2)
+        arguments = [(editor.token, session_id, "e", both_are_there), (bob.token, session_id, "b", both_are_there)]
         conflicts = environments.starmap(add_words, arguments)
     session = alice.read(session_id).json["session"]
     words = session["originalPrompt"].split()[-20:]
@@ -109,8 +112,10 @@ def test_two_editors_at_once_lose_no_update(alice: User, editor: User, bob: User
     assert sum(conflicts) > 0, "they never met: nothing was proved"
 
 
-def add_words(token: str, session_id: str, name: str) -> int:
+def add_words(token: str, session_id: str, name: str, both_are_there: threading.Barrier) -> int:
     person = User("", token)
+    person.read(session_id)
+    both_are_there.wait(60)
     conflicts = 0
     for number in range(10):
         while True:

@@ -141,7 +141,9 @@ def sent() -> Iterator[str]:
     for path in (*TOP.joinpath("functions").rglob("*.py"), *TOP.joinpath("shared").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
-                case ast.Call(func=ast.Attribute(attr="rpc"), args=[ast.Constant(value=str(name)), *_]):
+                case ast.Call(
+                    func=ast.Attribute(attr="rpc" | "with_reading"), args=[ast.Constant(value=str(name)), *_]
+                ):
                     yield name
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import jwt
 import pytest
@@ -279,6 +280,35 @@ def test_keys_are_fetched_anew_after_ten_minutes(key_server: KeyServer, monkeypa
     clock = time.monotonic() + 601
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     key_server.keys = []
+    assert refusal(token) == "invalid_token"
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
+def test_a_token_is_verified_once_and_expires_all_the_same(
+    keys: Keys, claims: Claims, algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified, decode = [], jwt.decode
+
+    def counted(token: str, **how: Any) -> Any:
+        verified.append(token)
+        return decode(token, **how)
+
+    monkeypatch.setattr(jwt, "decode", counted)
+    token = keys.sign(claims(exp=int(time.time()) + 60), algorithm)  # type: ignore[arg-type]
+    assert caller(token).subject == caller(token).subject
+    assert verified == [token]
+    clock = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: clock)
+    assert refusal(token) == "token_expired"
+
+
+def test_a_token_that_was_verified_is_refused_once_its_secret_has_changed(
+    keys: Keys, claims: Claims, function_environment: pytest.MonkeyPatch
+) -> None:
+    token = keys.sign(claims(), "HS256")
+    assert caller(token)
+    function_environment.setenv("SUPABASE_JWT_SECRET", "another-secret-of-at-least-thirty-two-bytes")
+    settings.cache_clear()
     assert refusal(token) == "invalid_token"
 
 

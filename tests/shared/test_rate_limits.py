@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -130,25 +130,69 @@ def test_addresses_of_one_network_are_one(guest: Client, limit: Callable[..., No
     assert [read("198.51.100.77"), read("::ffff:198.51.100.77")] == [404, 429]
 
 
-def test_reading_does_not_wait_for_the_count_but_writing_does(
-    alice: User, stack: Stack, function_environment: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def upstream(stack: Stack, function_environment: pytest.MonkeyPatch) -> Iterator[FaultyUpstream]:
+    """A proxy that sees what is asked of Supabase."""
+    found = FaultyUpstream(stack.info["supabaseUrl"])
+    function_environment.setenv("SUPABASE_JWT_ISSUER", f"{stack.info['supabaseUrl']}/auth/v1")
+    function_environment.setenv("SUPABASE_URL", found.url)
+    settings.cache_clear()
+    yield found
+    found.close()
+
+
+def test_reading_does_not_wait_for_the_count_but_writing_does(alice: User, upstream: FaultyUpstream) -> None:
+    with upstream.failing("/rest/v1/rpc/admit", "error_500"):
+        answer = alice.get("history")
+        assert (answer.status, answer.code) == (503, "database_unavailable")
+        assert "POST /rest/v1/rpc/list_history" in upstream.seen
+        upstream.seen.clear()
+        assert alice.save(storyboard(alice.subject)).status == 503
+        assert upstream.seen == ["POST /rest/v1/rpc/admit"]
+
+
+READ_FRAMES = "POST /rest/v1/rpc/read_frames"
+
+
+def test_a_storyboard_is_read_and_counted_in_one_round_trip(alice: User, upstream: FaultyUpstream) -> None:
     given = storyboard(alice.subject)
     alice.save(given)
-    upstream = FaultyUpstream(stack.info["supabaseUrl"])
-    function_environment.setenv("SUPABASE_JWT_ISSUER", f"{stack.info['supabaseUrl']}/auth/v1")
-    function_environment.setenv("SUPABASE_URL", upstream.url)
+    assert alice.read(given["sessionId"]).status == 200
+    upstream.seen.clear()
+    answer = alice.read(given["sessionId"])
+    assert "ratelimit" in answer.headers
+    assert upstream.seen == [READ_FRAMES]
+
+
+def test_what_is_read_is_the_same_whether_it_is_counted_or_not(
+    alice: User, function_environment: pytest.MonkeyPatch
+) -> None:
+    session_id = alice.save(storyboard(alice.subject, count=5)).json["sessionId"]
+    first = alice.read(session_id, limit=2)
+    pages = [first, alice.read(session_id, limit=2, cursor=first.json["nextCursor"]), alice.read(session_id)]
+    assert [len(page.json["frames"]) for page in pages] == [2, 2, 5]
+    function_environment.setenv("RATE_LIMITS", "off")
     settings.cache_clear()
-    try:
-        with upstream.failing("/rest/v1/rpc/admit", "error_500"):
-            answer = alice.read(given["sessionId"])
-            assert (answer.status, answer.code) == (503, "database_unavailable")
-            assert any("/rest/v1/video_sessions" in one for one in upstream.seen)
-            upstream.seen.clear()
-            assert alice.save(given).status == 503
-            assert upstream.seen == ["POST /rest/v1/rpc/admit"]
-    finally:
-        upstream.close()
+    first = alice.read(session_id, limit=2)
+    others = [first, alice.read(session_id, limit=2, cursor=first.json["nextCursor"]), alice.read(session_id)]
+    assert [(page.body, page.headers["etag"]) for page in others] == [
+        (page.body, page.headers["etag"]) for page in pages
+    ]
+
+
+def test_a_reading_that_fails_is_not_counted_once_more(alice: User, upstream: FaultyUpstream) -> None:
+    assert alice.read("nothing").status == 404
+    upstream.seen.clear()
+    with upstream.failing("/rest/v1/rpc/read_frames", "error_500"):
+        assert alice.read("nothing").code == "database_unavailable"
+    assert upstream.seen == [READ_FRAMES]
+
+
+def test_what_is_refused_before_it_reads_counts_as_well(alice: User, limit: Callable[..., None]) -> None:
+    limit("user", "read", 2)
+    answers = [alice.read("nothing", cursor="none of ours") for _ in range(3)]
+    assert [answer.code for answer in answers] == ["invalid_cursor", "invalid_cursor", "rate_limited"]
+    assert answers[0].headers["ratelimit"].startswith('"user-read";r=1;')
 
 
 def test_nobody_can_use_up_the_limit_of_another(alice: User, bob: User, database: Database) -> None:

@@ -1,12 +1,17 @@
 """web: what every HTTP function has in common."""
 
+import importlib
 import json
 import re
+import threading
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 
 import pytest
+from fastapi.routing import APIRoute
 
 from functions.get_frames import handler as get_frames
+from infra.local.state import TOP
 from infra.migrate import INFRA
 from shared import identity
 from shared.errors import AppError
@@ -19,6 +24,9 @@ from tests.people import User
 from tests.storyboards import png, storyboard
 
 FUNCTIONS = ("upload_image", "save_frames", "get_frames")
+ALL_FUNCTIONS = sorted(
+    path.parent.name for path in TOP.glob("functions/*/handler.py") if "create_app(" in path.read_text(encoding="utf-8")
+)
 PROBLEM_MEMBERS = {"success", "type", "title", "status", "detail", "code", "requestId"}
 
 
@@ -195,7 +203,7 @@ def test_the_openapi_document_names_success_and_problem(function: str) -> None:
 
 def counting(count: Callable[[], None]) -> Callable[..., None]:
     """Return what takes the place of counting a request beside reading."""
-    return lambda *_: before_answering(count)
+    return lambda *_, **__: before_answering(count)
 
 
 @pytest.mark.parametrize("aside", [AppError("database_unavailable"), RuntimeError("hunter2"), AppError("rate_limited")])
@@ -251,3 +259,25 @@ def test_each_request_is_measured_once_with_what_it_took_in(alice: User, logged:
     )
     assert {"Requests", "Duration", "Image", "Storage"} <= line.keys()
     assert not {"Errors", "Refused"} & line.keys()
+
+
+def test_no_thread_is_started_to_answer_a_request_in(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, start = [], threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    given = storyboard(alice.subject)
+    assert alice.save(given).status == 200
+    assert alice.read(given["sessionId"]).status == 200
+    assert not [name for name in started if name.startswith("AnyIO")]
+
+
+@pytest.mark.parametrize("function", ALL_FUNCTIONS)
+def test_nothing_of_a_function_waits_for_a_thread_of_its_own(function: str) -> None:
+    app = importlib.import_module(f"functions.{function}.handler").app
+    for route in [one for one in app.routes if isinstance(one, APIRoute)]:
+        called = [route.dependant, *route.dependant.dependencies]
+        assert [one.call for one in called if not iscoroutinefunction(one.call)] == []
