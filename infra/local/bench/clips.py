@@ -26,7 +26,8 @@ from shared.video.pictures import open_still, scene
 from shared.video.scaling import Scaler
 
 _LOOKS = ((Look(1280, 720, 30), 1.35), (Look(1920, 1080, 30), 1.2))
-_SECONDS, _CROSSFADE, _CLIPS, _ROUNDS = 5, 0.5, 4, 3
+_SECONDS, _CROSSFADE, _CLIPS = 5, 0.5, 3
+_ROUNDS, _ROUNDS_OF_PROCESSES = 3, 2
 _MOVIEPY = "moviepy==2.2.1"
 
 # The same zoom and the same crossfades, at the same preset, as its documentation would have one write it.
@@ -141,7 +142,7 @@ def _against_moviepy(folder: Path, stills: list[Path], name: str, limit: float, 
             cpu_of(lambda: subprocess.run(ours, check=True, env=mine)),
             cpu_of(lambda: subprocess.run(theirs, check=True, env=peer)),
         )
-        for _ in range(_ROUNDS)
+        for _ in range(_ROUNDS_OF_PROCESSES)
     ]
     share = encoding / median(moviepy for _, moviepy in pairs)
     cause = f"x264 alone takes {share:.2f} × of moviepy's time for these frames."

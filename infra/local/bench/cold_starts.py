@@ -64,7 +64,8 @@ def measure() -> list[Figure]:
 def _beside_floor(times: Times, name: str) -> Figure:
     budget = json.loads(BUDGET.read_text())
     limit = budget.get(name, budget["default"])
-    return compared(f"INIT of {name}, CPU", "ms", _FLOOR, _pairs(times, name, "floor"), limit)
+    cause = "About half of what comes on top is httpx and postgrest, which call Supabase, the rest our own modules."
+    return compared(f"INIT of {name}, CPU", "ms", _FLOOR, _pairs(times, name, "floor"), limit, cause=cause)
 
 
 def _beside_naive(times: Times, name: str, key: str, peer: str, limit: float) -> Figure:
