@@ -5,6 +5,7 @@ the field `place`, `{{place}}` in a prompt becomes what the request says of it, 
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import (
     ConfigDict,
     Field,
+    FiniteFloat,
     StrictBool,
     StrictFloat,
     StrictInt,
@@ -66,10 +68,10 @@ class MergeField(Model):
     description: FieldText | None = None
     default: Value | None = None
     enum: Annotated[list[Value], Field(min_length=1, max_length=100)] | None = None
-    min_length: Annotated[int, Field(ge=0)] | None = None
+    min_length: Annotated[int, Field(ge=0, le=2000)] | None = None
     max_length: Annotated[int, Field(ge=0, le=2000)] | None = None
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: FiniteFloat | None = None
+    maximum: FiniteFloat | None = None
 
     @model_validator(mode="after")
     def _default_is_one_of_its_values(self) -> Self:
@@ -87,7 +89,12 @@ class MergeField(Model):
         bounds: dict[str, Any] = {}
         if self.type == "string":
             bounds = {"min_length": self.min_length, "max_length": 2000 if self.max_length is None else self.max_length}
-        elif self.type != "boolean":
+        elif self.type == "integer":
+            bounds = {
+                "ge": None if self.minimum is None else math.ceil(self.minimum),
+                "le": None if self.maximum is None else math.floor(self.maximum),
+            }
+        elif self.type == "number":
             bounds = {"ge": self.minimum, "le": self.maximum}
         return Annotated[_TYPES[self.type], Field(**bounds)]
 

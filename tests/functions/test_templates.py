@@ -252,6 +252,8 @@ def test_data_without_a_template_is_refused(alice: User) -> None:
         ({"fields": {"properties": {"what": {"type": "object"}}}}, "fields.properties.what.type"),
         ({"fields": {"properties": {"n": {"type": "integer", "default": "x"}}}}, "fields.properties.n"),
         ({"fields": {"properties": {"n": {"enum": ["a"], "default": "b"}}}}, "fields.properties.n"),
+        ({"fields": {"properties": {"n": {"minLength": 10**30}}}}, "fields.properties.n.minLength"),
+        ({"fields": {"properties": {"n": {"minimum": float("inf")}}}}, "fields.properties.n.minimum"),
         ({"fields": {"required": ["other"]}}, "fields"),
         ({"fields": {"properties": {f"f{n}": {} for n in range(51)}}}, "fields.properties"),
     ],
@@ -261,6 +263,25 @@ def test_a_template_that_could_not_work_is_refused(alice: User, changed: JsonObj
     assert (answer.status, answer.code) == (422, "validation_failed")
     assert path in [error["path"] for error in answer.json["errors"]]
     assert [one for one in listed(alice) if not one["builtIn"]] == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fits", "does_not"),
+    [
+        ({"minimum": 0.5, "maximum": 2.5}, 1, 0),
+        ({"minimum": 0.5, "maximum": 2.5}, 2, 3),
+        ({"minimum": -1e300, "maximum": 1e300}, 0, "0"),
+        ({"minimum": 1e-300}, 1, 0),
+    ],
+)
+def test_bounds_of_whole_numbers_need_not_be_whole(
+    alice: User, bounds: JsonObject, fits: int, does_not: object
+) -> None:
+    days = {"type": "integer", "default": fits, **bounds}
+    template = made(alice, fields={"properties": {"days": days}}, storyboard=OWN["storyboard"] | {"prompt": "{{days}}"})
+    given = with_template(alice, template["templateId"])
+    assert alice.save(given | {"templateData": {"days": fits}}).status == 200
+    assert alice.save(given | {"templateData": {"days": does_not}}).code == "invalid_template_data"
 
 
 def test_an_idempotency_key_makes_one_template_only(alice: User) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def test_an_upload_that_was_committed_unheard_has_its_file(stack: Stack, bucket:
         async with storage(stack, tmp_path, database) as client:
             return [first, await client.post(path, content=b"content"), await client.get(path)]
 
-    first, second, found = asyncio.run(run())
+    with ThreadPoolExecutor(1) as elsewhere:  # it would take this thread's event loop away
+        first, second, found = elsewhere.submit(asyncio.run, run()).result()
     assert first.json()["code"] == "DatabaseTimeout"
     assert second.json()["code"] == "KeyAlreadyExists"
     assert (found.status_code, found.content) == (200, b"content")
