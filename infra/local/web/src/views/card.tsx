@@ -115,7 +115,7 @@ function Meter({ card: { id, upload, name } }: { card: Card }) {
     case "waiting":
       return (
         <div class="meter">
-          <span>Waiting</span>
+          <span key="waiting">Waiting</span>
           {stop}
         </div>
       );
@@ -125,7 +125,7 @@ function Meter({ card: { id, upload, name } }: { card: Card }) {
       return (
         <div class="meter">
           <progress aria-label={`Upload of ${name}`} max={1} value={upload.state === "checking" ? undefined : part} />
-          <span>{upload.state === "checking" ? "Storing" : `${Math.round(part * 100)} %`}</span>
+          <span key="part">{upload.state === "checking" ? "Storing" : `${Math.round(part * 100)} %`}</span>
           {stop}
         </div>
       );
