@@ -1,6 +1,7 @@
 """What `make bench` writes names every figure, and each target that was missed with its cause."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,9 +30,15 @@ def test_markdown_has_a_table_a_section_and_the_notes_below_it() -> None:
 
 def test_each_target_missed_is_listed_with_its_cause_or_says_that_none_is_known() -> None:
     listed = report(Section("All", [MET, MISSED, ODD], 1)).markdown().partition("### Targets missed")[2]
-    assert "**clip second**, beside x264: 1.50 ×, wanted ≤ 1.2 ×. The scaler takes the rest." in listed
-    assert f"**read**, beside bare: 3.00 ×, wanted ≤ 2 ×. {UNKNOWN}" in listed
+    assert "- **clip second**: 1.50 ×, beside x264, wanted ≤ 1.2 ×. The scaler takes the rest." in listed
+    assert f"- **read**: 3.00 ×, beside bare, wanted ≤ 2 ×. {UNKNOWN}" in listed
     assert "upload" not in listed
+
+
+def test_what_misses_the_same_target_for_the_same_cause_is_one_line() -> None:
+    other = replace(MISSED, name="clip of an hour")
+    [line] = report(Section("All", [MISSED, MET, other], 1)).markdown().partition("missed")[2].strip().splitlines()
+    assert line.startswith("- **clip second**: 1.50 ×; **clip of an hour**: 1.50 ×, beside x264")
 
 
 def test_nothing_missed_is_said() -> None:

@@ -77,7 +77,12 @@ def machine() -> str:
 
 
 def _missed(figures: Sequence[Figure]) -> str:
+    """Return a line for those that miss the same target beside the same peer for the same cause."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for one in figures:
+        names = alike.setdefault((one.peer, one.target, one.cause or UNKNOWN), [])
+        names.append(f"**{one.name}**: {one.ratio:.2f} ×")
     return "\n".join(
-        f"- **{one.name}**, beside {one.peer}: {one.ratio:.2f} ×, wanted {one.target}. {one.cause or UNKNOWN}"
-        for one in figures
+        f"- {'; '.join(names)}, beside {peer}, wanted {target}. {cause}"
+        for (peer, target, cause), names in alike.items()
     )
