@@ -72,3 +72,13 @@ def session(alice: User) -> JsonObject:
 def job(alice: User, queues: Queues, database: psycopg.Connection[Any], session: JsonObject) -> Job:
     """A video of the session, whose clips wait to be rendered."""
     return Job(alice, queues, database, session["sessionId"])
+
+
+@pytest.fixture
+def private_bucket(database: psycopg.Connection[Any], function_environment: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the media bucket be private."""
+    function_environment.setenv("BUCKET_ACCESS", "private")
+    settings.cache_clear()
+    database.execute("update storage.buckets set public = false where id = 'videomaker'")
+    yield
+    database.execute("update storage.buckets set public = true where id = 'videomaker'")

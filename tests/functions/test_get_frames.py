@@ -8,7 +8,6 @@ import httpx
 import psycopg
 import pytest
 
-from shared.settings import settings
 from tests.client import Client
 from tests.people import User
 from tests.storyboards import frame, image_url, png, storyboard, with_frames
@@ -175,16 +174,6 @@ def test_rows_that_were_there_before_are_read_with_their_own_urls(alice: User, d
     )
     shown = alice.read(session_id).json["frames"][0]
     assert (shown["imageUrl"], shown["thumbnailUrl"]) == ("https://example.com/old.png", None)
-
-
-@pytest.fixture
-def private_bucket(database: psycopg.Connection, function_environment: pytest.MonkeyPatch) -> object:
-    """The media bucket private, with URLs that expire."""
-    function_environment.setenv("BUCKET_ACCESS", "private")
-    settings.cache_clear()
-    database.execute("update storage.buckets set public = false where id = 'videomaker'")
-    yield
-    database.execute("update storage.buckets set public = true where id = 'videomaker'")
 
 
 @pytest.mark.usefixtures("private_bucket")

@@ -1,6 +1,5 @@
 """members: in a private bucket, files are for those who may read the session."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -8,22 +7,12 @@ import psycopg
 import pytest
 
 from infra.local.stack import Stack
-from shared.settings import settings
 from tests.bucket import Bucket
 from tests.membership import NewUser, join, people, resave
 from tests.people import User
 from tests.storyboards import frame, png, with_frames
 
 Database = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def private_bucket(database: Database, function_environment: pytest.MonkeyPatch) -> Iterator[None]:
-    function_environment.setenv("BUCKET_ACCESS", "private")
-    settings.cache_clear()
-    database.execute("update storage.buckets set public = false where id = 'videomaker'")
-    yield
-    database.execute("update storage.buckets set public = true where id = 'videomaker'")
 
 
 def shown(person: User, session_id: str) -> list[int]:

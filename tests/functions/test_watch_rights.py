@@ -1,6 +1,6 @@
 """watch acts with a token that is good for one link; what that opens, what fails, and what is written down."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -13,21 +13,12 @@ from shared.settings import settings
 from tests.client import JsonObject
 from tests.faults import Fault, FaultyUpstream
 from tests.infra.access import ROWS
-from tests.sharing import FIREFOX, Database, Page, Studio, Viewer, heading
+from tests.sharing import FIREFOX, Page, Studio, Viewer, heading
 from tests.storyboards import frame, png, with_frames
 
 Claims = Callable[..., dict[str, object]]
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
-
-
-@pytest.fixture
-def private_bucket(database: Database, function_environment: pytest.MonkeyPatch) -> Iterator[None]:
-    function_environment.setenv("BUCKET_ACCESS", "private")
-    settings.cache_clear()
-    database.execute("update storage.buckets set public = false where id = 'videomaker'")
-    yield
-    database.execute("update storage.buckets set public = true where id = 'videomaker'")
 
 
 class Visitor:
